@@ -47,6 +47,12 @@ impl SourceError {
         self
     }
 
+    /// Puts the place in front: readers know the fact, the caller of the reader knows the file.
+    pub(crate) fn located(mut self, location: &str) -> Self {
+        self.message = format!("{location}: {}", self.message);
+        self
+    }
+
     /// What the caller can do.
     #[must_use]
     pub fn kind(&self) -> SourceErrorKind {

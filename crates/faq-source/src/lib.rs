@@ -2,11 +2,34 @@
 //!
 //! A source yields values plus a list of issues with sheet, row and column, not the first failure; only a source that
 //! cannot be read at all is an error. Nothing here writes, and files are hostile: every reader has limits.
+//!
+//! [`open`] looks at a file's name and first bytes and picks the reader. Every reader feeds the same two places:
+//! `columns` decides which header is the question, the answer, the id, and `collect` checks one row after the other.
 
+mod collect;
+mod columns;
+#[cfg(feature = "csv")]
+mod delimited;
+#[cfg(not(feature = "csv"))]
+#[path = "delimited_absent.rs"]
+mod delimited;
 mod error;
+mod input;
+mod json;
 mod snapshot;
+mod suggest;
+#[cfg(any(feature = "csv", feature = "xlsx"))]
+mod table;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "xlsx")]
+mod xlsx;
+#[cfg(not(feature = "xlsx"))]
+#[path = "xlsx_absent.rs"]
+mod xlsx;
 
 pub use error::{SourceError, SourceErrorKind};
+pub use input::{SourceOptions, open, open_bytes};
 pub use snapshot::{
     FaqSource, Identity, IssueKind, RowIssue, SourceLimits, SourceRow, SourceSnapshot,
 };

@@ -1,0 +1,315 @@
+//! Rows and columns, whichever format they come from: finds the header among the first rows, gives each column its
+//! place, and turns the rows below it into drafts. Rows stream through; only those before the header are held.
+
+use storage_core::Locator;
+
+use crate::collect::{Collector, Draft, Target, Value};
+use crate::columns::{Assignment, Field, Mapping};
+use crate::{IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceSnapshot};
+
+/// How far a header is looked for: a title, a date and a remark stand above it, not a page.
+const HEADER_WITHIN: usize = 20;
+
+/// A row with its number and the cells that hold something.
+#[derive(Debug)]
+pub(crate) struct RawRow {
+    pub(crate) number: u64,
+    pub(crate) cells: Vec<(usize, Value)>,
+}
+
+/// What a row did to the reading.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Continue,
+    /// No header among the first rows: what follows need not be read.
+    NoHeader,
+}
+
+/// What a reader knows about its table.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    /// For messages: `in sheet "FAQ"`.
+    pub(crate) place: String,
+    /// For locators.
+    pub(crate) sheet: Option<String>,
+    /// The row of the headers, where it was given.
+    pub(crate) header_row: Option<u64>,
+    /// Accept a header only when it has a question and everything that was mapped: the sheet is one of several.
+    pub(crate) choosy: bool,
+    /// Columns are named by letter, else by header.
+    pub(crate) letters: bool,
+    /// A row that is longer than the header is broken (CSV), else has cells beside the table (workbook).
+    pub(crate) strict_width: bool,
+}
+
+#[derive(Debug)]
+struct Column {
+    target: Target,
+    label: String,
+}
+
+/// Takes the rows of one table in order.
+#[derive(Debug)]
+pub(crate) struct TableReader<'a> {
+    shape: Shape,
+    mapping: &'a Mapping,
+    limits: SourceLimits,
+    collector: Collector,
+    waiting: Vec<RawRow>,
+    columns: Option<Vec<Option<Column>>>,
+    id_column: Option<String>,
+    cells: u64,
+    used: Vec<bool>,
+    beside: Option<(usize, u64)>,
+}
+
+impl<'a> TableReader<'a> {
+    pub(crate) fn new(
+        shape: Shape,
+        mapping: &'a Mapping,
+        collector: Collector,
+        limits: &SourceLimits,
+    ) -> Self {
+        Self {
+            shape,
+            mapping,
+            limits: *limits,
+            collector,
+            waiting: Vec::new(),
+            columns: None,
+            id_column: None,
+            cells: 0,
+            used: Vec::new(),
+            beside: None,
+        }
+    }
+
+    /// Takes the next row that holds anything.
+    pub(crate) fn row(&mut self, row: RawRow) -> Result<Flow, SourceError> {
+        self.count(&row)?;
+        if self.columns.is_some() {
+            self.data(row)?;
+            return Ok(Flow::Continue);
+        }
+        match self.shape.header_row {
+            Some(header) if row.number < header => return Ok(Flow::Continue),
+            Some(header) if row.number > header => return Ok(Flow::NoHeader),
+            Some(_) => {
+                let fits = self.fits(&self.mapping.assign(&headers(&row)), &row);
+                self.waiting.push(row);
+                if self.shape.choosy && !fits {
+                    return Ok(Flow::NoHeader);
+                }
+                return self.start(0);
+            }
+            None => {}
+        }
+        let found = self.fits(&self.mapping.assign(&headers(&row)), &row);
+        self.waiting.push(row);
+        if found {
+            return self.start(self.waiting.len() - 1);
+        }
+        if self.waiting.len() == HEADER_WITHIN {
+            return self.settle();
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// After the last row.
+    pub(crate) fn finish(mut self) -> Result<Finished, SourceError> {
+        if self.columns.is_none() && self.settle()? == Flow::NoHeader {
+            let fullest = self.waiting.iter().rev().max_by_key(|row| row.cells.len());
+            return Ok(Finished::NoHeader {
+                headers: fullest.map(headers),
+            });
+        }
+        if let Some((column, row)) = self.beside {
+            self.collector.notice(format!(
+                "column {} holds values without a header (first: row {row}); left out",
+                letter(column)
+            ));
+        }
+        let snapshot = self.collector.finish(self.id_column.as_deref());
+        Ok(Finished::Read(Box::new(snapshot)))
+    }
+
+    fn fits(&self, assignment: &Assignment, row: &RawRow) -> bool {
+        assignment.position(Field::Question).is_some()
+            && (!self.shape.choosy || self.mapping.check(&headers(row), "").is_ok())
+    }
+
+    /// No row has a question: an answer will do, unless the sheet is one of several.
+    fn settle(&mut self) -> Result<Flow, SourceError> {
+        if self.shape.choosy || self.shape.header_row.is_some() {
+            return Ok(Flow::NoHeader);
+        }
+        let answers = self.waiting.iter().position(|row| {
+            let assignment = self.mapping.assign(&headers(row));
+            assignment.position(Field::Answer).is_some()
+        });
+        match answers {
+            Some(position) => self.start(position),
+            None => Ok(Flow::NoHeader),
+        }
+    }
+
+    fn start(&mut self, position: usize) -> Result<Flow, SourceError> {
+        let mut rows = std::mem::take(&mut self.waiting).into_iter().skip(position);
+        if let Some(header) = rows.next() {
+            self.adopt(headers(&header))?;
+        }
+        for row in rows {
+            self.data(row)?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn adopt(&mut self, headers: Vec<String>) -> Result<(), SourceError> {
+        let place = &self.shape.place;
+        self.mapping.check(&headers, place)?;
+        let assignment = self.mapping.assign(&headers);
+        if assignment
+            .position(Field::Question)
+            .or(assignment.position(Field::Answer))
+            .is_none()
+        {
+            return Err(self.mapping.no_question(&headers, place));
+        }
+        let mut keys: Vec<String> = Vec::with_capacity(headers.len());
+        let mut columns = Vec::with_capacity(headers.len());
+        for (position, header) in headers.into_iter().enumerate() {
+            if header.is_empty() {
+                columns.push(None);
+                keys.push(header);
+                continue;
+            }
+            let mut key = header.clone();
+            let mut repetition = 1;
+            while keys.contains(&key) {
+                repetition += 1;
+                key = format!("{header} ({repetition})");
+            }
+            keys.push(key.clone());
+            let label = if self.shape.letters {
+                letter(position)
+            } else {
+                key.clone()
+            };
+            let target = match assignment.field(position) {
+                Some(field) => Target::Field(field),
+                None => Target::Metadata {
+                    required: self.mapping.requires(&key),
+                    key,
+                },
+            };
+            columns.push(Some(Column { target, label }));
+        }
+        self.id_column = assignment
+            .position(Field::Id)
+            .and_then(|position| keys.get(position).cloned());
+        self.columns = Some(columns);
+        Ok(())
+    }
+
+    fn data(&mut self, row: RawRow) -> Result<(), SourceError> {
+        let columns = self.columns.as_deref().unwrap_or_default();
+        let mut draft = Draft::default();
+        let mut beside = None;
+        let mut width = 0;
+        for (position, value) in row.cells {
+            if value.is_blank() {
+                continue;
+            }
+            width = position + 1;
+            match columns.get(position) {
+                Some(Some(column)) => {
+                    draft.put(&column.target, &column.label, value, &self.limits);
+                }
+                _ => beside = beside.or(Some(position)),
+            }
+        }
+        if self.shape.strict_width && width > columns.len() {
+            let problem = format!(
+                "the row has {width} fields, the header {}; put quotes around a field that holds the delimiter",
+                columns.len()
+            );
+            draft.issue(IssueKind::Malformed, None, problem);
+        } else if let Some(position) = beside {
+            self.beside = self.beside.or(Some((position, row.number)));
+        }
+        let locator = Locator {
+            sheet: self.shape.sheet.clone(),
+            row: Some(row.number),
+            ..Locator::default()
+        };
+        self.collector.push(draft, locator)
+    }
+
+    /// Cells and columns in use, as they come: no declared size is believed.
+    fn count(&mut self, row: &RawRow) -> Result<(), SourceError> {
+        const WIDEST: usize = 16_384;
+        let limit = |message: String| Err(SourceError::new(SourceErrorKind::Limit, message));
+        self.cells += row.cells.len() as u64;
+        if self.cells > self.limits.cells {
+            return limit(format!(
+                "the table has more than {} cells in use; split it",
+                self.limits.cells
+            ));
+        }
+        for (position, _) in &row.cells {
+            if *position >= WIDEST {
+                return limit(format!(
+                    "row {} has a cell past column {WIDEST}",
+                    row.number
+                ));
+            }
+            if *position >= self.used.len() {
+                self.used.resize(*position + 1, false);
+            }
+            self.used[*position] = true;
+        }
+        // Rows are narrower than the limit until proven otherwise, so this is rarely more than a comparison.
+        let columns = self.limits.columns as usize;
+        if self.used.len() > columns && self.used.iter().filter(|used| **used).count() > columns {
+            return limit(format!(
+                "the table has more than {columns} columns in use; delete what is no FAQ"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How a table ended.
+#[derive(Debug)]
+pub(crate) enum Finished {
+    Read(Box<SourceSnapshot>),
+    /// No row has a question or an answer; the fullest of the first rows, where there is any row.
+    NoHeader {
+        headers: Option<Vec<String>>,
+    },
+}
+
+fn headers(row: &RawRow) -> Vec<String> {
+    let width = row.cells.iter().map(|(position, _)| position + 1).max();
+    let mut headers = vec![String::new(); width.unwrap_or_default()];
+    for (position, value) in &row.cells {
+        if let Some(text) = value.clone().into_text() {
+            headers[*position] = text
+                .trim_matches(|char: char| char.is_whitespace() || char == '\u{feff}')
+                .to_owned();
+        }
+    }
+    headers
+}
+
+/// The letters of a column, from 0: A, B, …, Z, AA.
+pub(crate) fn letter(position: usize) -> String {
+    let mut letters = Vec::new();
+    let mut rest = position + 1;
+    while rest > 0 {
+        rest -= 1;
+        letters.push(char::from(b'A' + (rest % 26) as u8));
+        rest /= 26;
+    }
+    letters.iter().rev().collect()
+}

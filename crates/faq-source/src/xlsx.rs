@@ -1,0 +1,335 @@
+//! Workbooks, by calamine's streaming reader: cell after cell, so that a sheet whose two cells stand a million rows
+//! apart costs two cells. `worksheet_range` builds the whole rectangle and takes the process down with it; it is
+//! never called, and `dimensions()` is never believed. `guard` looks at the zip container before calamine does.
+
+mod guard;
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use calamine::{DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
+
+use crate::collect::{Collector, Value};
+use crate::columns::Mapping;
+use crate::input::SourceFile;
+use crate::suggest::{list, nearest};
+use crate::table::{Finished, Flow, RawRow, Shape, TableReader};
+use crate::{
+    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions, SourceSnapshot,
+};
+
+/// Prepares the reader; nothing is read yet.
+pub(crate) fn open(
+    file: SourceFile,
+    options: SourceOptions,
+) -> Result<Box<dyn FaqSource>, SourceError> {
+    Ok(Box::new(Workbook {
+        mapping: Mapping::new(&options)?,
+        file,
+        options,
+    }))
+}
+
+#[derive(Debug)]
+struct Workbook {
+    file: SourceFile,
+    options: SourceOptions,
+    mapping: Mapping,
+}
+
+impl FaqSource for Workbook {
+    fn describe(&self) -> String {
+        let location = &self.file.location;
+        match &self.options.sheet {
+            Some(sheet) => format!("workbook {location}, sheet {sheet:?}"),
+            None => format!("workbook {location}"),
+        }
+    }
+
+    fn read(&mut self, limits: &SourceLimits) -> Result<SourceSnapshot, SourceError> {
+        let bytes = self.file.load(limits)?;
+        // A panic of the parser on a damaged file is a damaged file; it shares nothing with us but these bytes.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            guard::check(&bytes)?;
+            self.read_bytes(&bytes, limits)
+        }));
+        read.unwrap_or_else(|_| Err(damaged()))
+            .map_err(|error| error.located(&self.file.location))
+    }
+}
+
+type Book<'a> = Xlsx<Cursor<&'a [u8]>>;
+
+impl Workbook {
+    fn read_bytes(
+        &self,
+        bytes: &[u8],
+        limits: &SourceLimits,
+    ) -> Result<SourceSnapshot, SourceError> {
+        let mut book = Book::new(Cursor::new(bytes)).map_err(failed)?;
+        let sheets = book
+            .sheets_metadata()
+            .iter()
+            .filter(|sheet| sheet.typ == SheetType::WorkSheet)
+            .map(|sheet| (sheet.name.clone(), sheet.visible == SheetVisible::Visible))
+            .collect::<Vec<_>>();
+        if let Some(wanted) = &self.options.sheet {
+            let name = find_sheet(wanted, &sheets)?;
+            return self.settled(&mut book, name, limits);
+        }
+        let visible = sheets
+            .iter()
+            .filter(|(_, visible)| *visible)
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>();
+        let notices = notices_about(&sheets);
+        let mut first_with_rows = None;
+        if let [_, _, ..] = visible[..] {
+            for &name in &visible {
+                match self.sheet(&mut book, name, true, limits)? {
+                    Finished::Read(mut snapshot) => {
+                        let others = visible.iter().copied().filter(|other| *other != name);
+                        snapshot.notices.extend(notices);
+                        snapshot.notices.push(format!(
+                            "sheet {name:?} was read; not read: {} (choose one with --sheet NAME)",
+                            list(others)
+                        ));
+                        return Ok(*snapshot);
+                    }
+                    Finished::NoHeader { headers } => {
+                        if headers.is_some() && first_with_rows.is_none() {
+                            first_with_rows = Some(name);
+                        }
+                    }
+                }
+            }
+        }
+        match first_with_rows.or(visible.first().copied()) {
+            Some(name) => {
+                let mut snapshot = self.settled(&mut book, name, limits)?;
+                snapshot.notices.extend(notices);
+                Ok(snapshot)
+            }
+            None => Err(SourceError::new(
+                SourceErrorKind::Empty,
+                "the workbook has no visible sheet; name a hidden one with --sheet NAME",
+            )),
+        }
+    }
+
+    /// Reads the sheet that it has to be.
+    fn settled(
+        &self,
+        book: &mut Book<'_>,
+        name: &str,
+        limits: &SourceLimits,
+    ) -> Result<SourceSnapshot, SourceError> {
+        match self.sheet(book, name, false, limits)? {
+            Finished::Read(snapshot) => Ok(*snapshot),
+            Finished::NoHeader {
+                headers: Some(headers),
+            } => {
+                let place = place(name);
+                self.mapping.check(&headers, &place)?;
+                Err(self.mapping.no_question(&headers, &place))
+            }
+            Finished::NoHeader { headers: None } => Err(match self.options.header_row {
+                Some(row) => SourceError::new(
+                    SourceErrorKind::Columns,
+                    format!("row {row} holds no headers {}", place(name)),
+                ),
+                None => SourceError::new(
+                    SourceErrorKind::Empty,
+                    format!(
+                        "there is nothing {}; name another with --sheet NAME",
+                        place(name)
+                    ),
+                ),
+            }),
+        }
+    }
+
+    fn sheet(
+        &self,
+        book: &mut Book<'_>,
+        name: &str,
+        choosy: bool,
+        limits: &SourceLimits,
+    ) -> Result<Finished, SourceError> {
+        let shape = Shape {
+            place: place(name),
+            sheet: Some(name.to_owned()),
+            header_row: self.options.header_row.map(u64::from),
+            choosy,
+            letters: true,
+            strict_width: false,
+        };
+        let collector = Collector::new("xlsx", &self.file, limits);
+        let mut table = TableReader::new(shape, &self.mapping, collector, limits);
+        let mut cells = book.worksheet_cells_reader(name).map_err(failed)?;
+        let mut row = RawRow {
+            number: 0,
+            cells: Vec::new(),
+        };
+        while let Some(cell) = cells.next_cell().map_err(failed)? {
+            let (index, column) = cell.get_position();
+            let Some(value) = value(cell.get_value()) else {
+                continue;
+            };
+            let number = u64::from(index) + 1;
+            if number != row.number {
+                if number < row.number {
+                    return Err(SourceError::new(
+                        SourceErrorKind::Format,
+                        format!(
+                            "the rows are out of order {} (row {number} after row {}); open it in a spreadsheet program and save it again",
+                            place(name),
+                            row.number
+                        ),
+                    ));
+                }
+                let width = row.cells.len();
+                let finished = std::mem::replace(
+                    &mut row,
+                    RawRow {
+                        number,
+                        cells: Vec::with_capacity(width),
+                    },
+                );
+                if !finished.cells.is_empty() && table.row(finished)? == Flow::NoHeader {
+                    return table.finish();
+                }
+            }
+            row.cells.push((column as usize, value));
+            if row.cells.len() as u64 > limits.cells {
+                break;
+            }
+        }
+        if !row.cells.is_empty() {
+            table.row(row)?;
+        }
+        table.finish()
+    }
+}
+
+/// What a cell holds; `None` for nothing.
+fn value(cell: &DataRef<'_>) -> Option<Value> {
+    Some(match cell {
+        DataRef::Empty => return None,
+        DataRef::SharedString(text) => Value::Text((*text).to_owned()),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+            Value::Text(text.clone())
+        }
+        DataRef::Int(number) => Value::Whole(*number),
+        DataRef::Float(number) => whole(*number).map_or(Value::Real(*number), Value::Whole),
+        DataRef::Bool(value) => Value::Bool(*value),
+        DataRef::DateTime(moment) => Value::Text(iso(moment)),
+        DataRef::Error(error) => Value::Fault(
+            IssueKind::ErrorCell,
+            format!("the cell holds the error {error}"),
+        ),
+    })
+    .filter(|value| !value.is_blank())
+}
+
+/// Workbooks have one kind of number; a whole one is meant as a whole one, as far as it is exact.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}
+
+/// A moment as ISO 8601 text: a date, a date with its time, a time of day, or hours beyond a day.
+fn iso(moment: &ExcelDateTime) -> String {
+    let serial = moment.as_f64();
+    if moment.is_duration() {
+        let seconds = (serial * 86_400.0).round() as i64;
+        let (sign, seconds) = (if seconds < 0 { "-" } else { "" }, seconds.unsigned_abs());
+        return format!(
+            "{sign}{}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        );
+    }
+    let (year, month, day, hour, minute, second, milli) = moment.to_ymd_hms_milli();
+    let fraction = if milli == 0 {
+        String::new()
+    } else {
+        format!(".{milli:03}")
+    };
+    let time = format!("{hour:02}:{minute:02}:{second:02}{fraction}");
+    if (0.0..1.0).contains(&serial) {
+        return time;
+    }
+    if serial.fract() == 0.0 {
+        return format!("{year:04}-{month:02}-{day:02}");
+    }
+    format!("{year:04}-{month:02}-{day:02}T{time}")
+}
+
+fn place(sheet: &str) -> String {
+    format!("in sheet {sheet:?}")
+}
+
+/// The sheet by its name, else by its number from 1.
+fn find_sheet<'a>(wanted: &str, sheets: &'a [(String, bool)]) -> Result<&'a str, SourceError> {
+    let folded = wanted.trim().to_lowercase();
+    let exact = sheets.iter().find(|(name, _)| name == wanted);
+    let found = exact
+        .or_else(|| {
+            let mut alike = sheets.iter();
+            alike.find(|(name, _)| name.trim().to_lowercase() == folded)
+        })
+        .or_else(|| sheets.get(folded.parse::<usize>().ok()?.checked_sub(1)?));
+    if let Some((name, _)) = found {
+        return Ok(name);
+    }
+    let names = || sheets.iter().map(|(name, _)| name.as_str());
+    let hint = nearest(wanted, names()).map_or_else(String::new, |near| {
+        format!("; did you mean --sheet {near:?}")
+    });
+    Err(SourceError::new(
+        SourceErrorKind::Columns,
+        format!("no sheet {wanted:?} (sheets: {}){hint}", list(names())),
+    ))
+}
+
+fn notices_about(sheets: &[(String, bool)]) -> Vec<String> {
+    let hidden = sheets
+        .iter()
+        .filter(|(_, visible)| !visible)
+        .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>();
+    if hidden.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "hidden sheets left out: {} (read one with --sheet NAME)",
+        list(hidden)
+    )]
+}
+
+fn damaged() -> SourceError {
+    SourceError::new(
+        SourceErrorKind::Format,
+        "the workbook is damaged; open it in a spreadsheet program and save it again",
+    )
+}
+
+fn failed(error: XlsxError) -> SourceError {
+    match error {
+        XlsxError::Password => SourceError::new(
+            SourceErrorKind::Format,
+            "the workbook is protected by a password; open it, remove the password under File > Info, save, and run again",
+        ),
+        // The parser does not say where, and gives up at the first error it has no name for.
+        XlsxError::CellError(error) => SourceError::new(
+            SourceErrorKind::Format,
+            format!("a cell holds the unknown error {error:?}; replace it, save, and run again"),
+        ),
+        other => damaged().with_source(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! Files that are built to hurt, and files that broke on the way.
+
+use std::io::Write;
+use std::time::Instant;
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::*;
+
+#[test]
+fn two_cells_a_million_rows_apart_cost_two_cells() {
+    for (row, column) in [(1_048_575, 16_383), (100_000, 2_000)] {
+        let bytes = book(|book| {
+            let sheet = book.add_worksheet();
+            rows(sheet, 0, &[&["Вопрос"], &["q"]]);
+            sheet.write_string(row, column, "far").unwrap();
+        });
+        let begun = Instant::now();
+        let snapshot = read("f.xlsx", bytes, &SourceOptions::default()).unwrap();
+        assert!(begun.elapsed().as_millis() < 500);
+        assert_eq!(lines(&snapshot), ["2 - | q"]);
+        assert!(
+            snapshot.notices[0].contains("without a header"),
+            "{:?}",
+            snapshot.notices
+        );
+    }
+    let bytes = book(|book| {
+        let sheet = book.add_worksheet();
+        sheet.write_string(0, 0, "x").unwrap();
+        sheet.write_string(1_048_575, 16_383, "far").unwrap();
+    });
+    assert_eq!(
+        read("f.xlsx", bytes, &SourceOptions::default())
+            .unwrap_err()
+            .kind(),
+        SourceErrorKind::Columns
+    );
+}
+
+#[test]
+fn limits_hold_while_reading() {
+    let bytes = one_sheet(&[&["Вопрос", "a", "b"], &["q", "1", "2"], &["r", "1", "2"]]);
+    let defaults = SourceLimits::default();
+    for (limits, message) in [
+        (
+            SourceLimits {
+                rows: 1,
+                ..defaults
+            },
+            "more than 1 rows",
+        ),
+        (
+            SourceLimits {
+                cells: 5,
+                ..defaults
+            },
+            "more than 5 cells",
+        ),
+        (
+            SourceLimits {
+                columns: 2,
+                ..defaults
+            },
+            "more than 2 columns",
+        ),
+        (
+            SourceLimits {
+                file_bytes: 100,
+                ..defaults
+            },
+            "larger than 0 MiB",
+        ),
+    ] {
+        let error = crate::open_bytes("f.xlsx", bytes.clone(), &SourceOptions::default())
+            .unwrap()
+            .read(&limits)
+            .unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Limit);
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let short = SourceLimits {
+        text_chars: 3,
+        ..defaults
+    };
+    let bytes = one_sheet(&[&["Вопрос"], &["ждём"], &["жду"]]);
+    let snapshot = crate::open_bytes("f.xlsx", bytes, &SourceOptions::default())
+        .unwrap()
+        .read(&short)
+        .unwrap();
+    assert_eq!(
+        lines(&snapshot),
+        [
+            "3 - | жду",
+            "! 2 TooLong A: the text has 4 characters, more than 3"
+        ]
+    );
+}
+
+/// Puts other content into parts of a workbook.
+fn replaced(bytes: &[u8], change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let name = entry.name().unwrap().to_string();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        writer
+            .start_file(name.as_str(), SimpleFileOptions::default())
+            .unwrap();
+        writer.write_all(&change(&name, content)).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+pub(super) fn edited(bytes: &[u8], part: &str, from: &str, to: &str) -> Vec<u8> {
+    replaced(bytes, |name, content| {
+        if !name.ends_with(part) {
+            return content;
+        }
+        let text = String::from_utf8(content).unwrap();
+        assert!(text.contains(from), "{text}");
+        text.replacen(from, to, 1).into_bytes()
+    })
+}
+
+#[test]
+fn hostile_containers_are_refused() {
+    let bytes = one_sheet(&[&["Вопрос"], &["q"]]);
+    let long = "x".repeat(2 << 20);
+    let bomb = format!("<sheetData>{}", "<row/>".repeat(8 << 20));
+    for (part, from, to, expected) in [
+        (
+            "sheet1.xml",
+            "<worksheet",
+            "<!DOCTYPE x><worksheet",
+            "holds a DOCTYPE",
+        ),
+        (
+            "sharedStrings.xml",
+            "uniqueCount=\"2\"",
+            "uniqueCount = '999999999999'",
+            "declares 999999999999 texts",
+        ),
+        (
+            "sharedStrings.xml",
+            "<si><t>q",
+            &format!("<si><t>{long}"),
+            "more than 1 MiB",
+        ),
+        (
+            "sheet1.xml",
+            "<sheetData>",
+            &bomb,
+            "inflates more than 200 times",
+        ),
+    ] {
+        let error = read(
+            "f.xlsx",
+            edited(&bytes, part, from, to),
+            &SourceOptions::default(),
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Limit, "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let error = read(
+        "f.xlsx",
+        edited(&bytes, "sheet1.xml", "r=\"2\"", "r=\"0\""),
+        &SourceOptions::default(),
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Format);
+    let swapped = edited(
+        &edited(&bytes, "sheet1.xml", "r=\"A1\"", "r=\"A9\""),
+        "sheet1.xml",
+        "r=\"1\"",
+        "r=\"9\"",
+    );
+    let error = read("f.xlsx", swapped, &SourceOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("out of order"), "{error}");
+}
+
+#[test]
+fn other_documents_are_called_by_their_name() {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    archive
+        .start_file("a.txt", SimpleFileOptions::default())
+        .unwrap();
+    let archive = archive.finish().unwrap().into_inner();
+    let compound = |stream: &str| {
+        let mut bytes = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
+        bytes.resize(1024, 0);
+        bytes.extend(stream.encode_utf16().flat_map(u16::to_le_bytes));
+        bytes
+    };
+    for (bytes, expected) in [
+        (archive, "a zip archive but no workbook"),
+        (
+            compound("EncryptedPackage"),
+            "the workbook is protected by a password; open it, remove the password under File > Info, save, and run again",
+        ),
+        (compound("Workbook"), "Excel 97-2003"),
+        (compound(""), "old Office document"),
+        (b"<html><table>".to_vec(), "a web page"),
+        (b"PK\x03\x04".to_vec(), "damaged or not complete"),
+        (vec![1, 0, 2, 0], "no workbook"),
+    ] {
+        let error = read("f.xlsx", bytes, &SourceOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Format);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+/// Bytes of the container, and, as checksums let few of those through, bytes of the parts.
+#[test]
+fn damaged_workbooks_never_panic() {
+    let bytes = book(|book| {
+        let date = Format::new().set_num_format("yyyy-mm-dd");
+        let sheet = book.add_worksheet();
+        rows(
+            sheet,
+            0,
+            &[
+                &["id", "Вопрос", "Ответ", "n"],
+                &["a", "q & <r>", "s"],
+                &["b", "q", "t"],
+            ],
+        );
+        sheet.write_number(1, 3, 1.5).unwrap();
+        sheet.write_number_with_format(2, 3, 45_000, &date).unwrap();
+        sheet.write_boolean(3, 3, true).unwrap();
+        sheet
+            .write_formula(4, 3, Formula::new("=NA()").set_result("#N/A"))
+            .unwrap();
+        rows(book.add_worksheet(), 0, &[&["x"]]);
+    });
+    let mut seed = 42_u64;
+    let mut random = move || {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    let mut sound = 0;
+    for round in 0..500 {
+        let mut mutated = bytes.clone();
+        match round % 4 {
+            0 => mutated.truncate(random() % bytes.len()),
+            1 => {
+                for _ in 0..=random() % 8 {
+                    let position = random() % mutated.len();
+                    mutated[position] = random() as u8;
+                }
+            }
+            _ => {
+                let victim = [
+                    "sheet1.xml",
+                    "sharedStrings.xml",
+                    "styles.xml",
+                    "workbook.xml",
+                    ".rels",
+                ][random() % 5];
+                let picks = (0..=random() % 6)
+                    .map(|_| (random(), random()))
+                    .collect::<Vec<_>>();
+                mutated = replaced(&bytes, |name, mut content| {
+                    if name.ends_with(victim) {
+                        for (position, byte) in &picks {
+                            let position = position % content.len();
+                            // Half of them stay what XML may hold, digits above all.
+                            content[position] = if byte % 2 == 0 {
+                                b'0' + (byte % 10) as u8
+                            } else {
+                                *byte as u8
+                            };
+                        }
+                    }
+                    content
+                });
+            }
+        }
+        // A panic inside the parser comes back as the error "damaged"; one of ours would end the test.
+        sound += usize::from(read("f.xlsx", mutated, &SourceOptions::default()).is_ok());
+    }
+    assert!(
+        sound > 50,
+        "only {sound} of 500 could be read: the mutations are too coarse to test anything"
+    );
+}
