@@ -1,0 +1,118 @@
+//! An embedder that counts, and fails when it is told to.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use storage_core::ModelSpec;
+
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, HashEmbedder, Purpose};
+
+/// Lexical vectors under any model name, a ledger of every text sent, and failures on request.
+#[derive(Debug)]
+pub struct FakeEmbedder {
+    spec: ModelSpec,
+    inner: HashEmbedder,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: Vec<Vec<String>>,
+    fail_after: Option<(usize, EmbedErrorKind)>,
+    refused: Option<String>,
+}
+
+impl FakeEmbedder {
+    /// A model of that name; its dimensions are told only by its vectors when `tells_dimensions` is false, as those
+    /// of an API.
+    ///
+    /// # Panics
+    /// When `dimensions` is 0.
+    #[must_use]
+    pub fn new(name: &str, dimensions: u32, tells_dimensions: bool) -> Self {
+        let dimensions = NonZeroU32::new(dimensions).expect("a model has dimensions");
+        let inner = HashEmbedder::new(dimensions);
+        let spec = ModelSpec {
+            name: name.to_owned(),
+            dimensions: tells_dimensions.then_some(dimensions),
+            ..inner.spec().clone()
+        };
+        Self {
+            spec,
+            inner,
+            state: Mutex::default(),
+        }
+    }
+
+    /// From that many calls on, every call fails in that way.
+    pub fn fail_after(&self, calls: usize, kind: EmbedErrorKind) {
+        self.state().fail_after = Some((calls, kind));
+    }
+
+    /// Calls work again.
+    pub fn recover(&self) {
+        self.state().fail_after = None;
+    }
+
+    /// Batches with a text that contains this are refused.
+    pub fn refuse(&self, marker: &str) {
+        self.state().refused = Some(marker.to_owned());
+    }
+
+    /// Every call that was answered, with its texts.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Vec<String>> {
+        self.state().calls.clone()
+    }
+
+    /// Texts of every call that was answered.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        self.calls().concat()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no test panics while it holds this")
+    }
+}
+
+#[async_trait]
+impl Embedder for FakeEmbedder {
+    fn provider(&self) -> &'static str {
+        "fake"
+    }
+
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn limits(&self) -> BatchLimits {
+        BatchLimits {
+            texts: 1000,
+            bytes: usize::MAX,
+        }
+    }
+
+    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+        {
+            let mut state = self.state();
+            if let Some((_, kind)) = state
+                .fail_after
+                .filter(|(calls, _)| state.calls.len() >= *calls)
+            {
+                return Err(EmbedError::new(kind, "told to fail").with_requests(1));
+            }
+            let marker = state.refused.clone();
+            if marker.is_some_and(|marker| inputs.iter().any(|text| text.contains(&marker))) {
+                return Err(
+                    EmbedError::new(EmbedErrorKind::Rejected, "told to refuse").with_requests(1)
+                );
+            }
+            state.calls.push(inputs.to_vec());
+        }
+        self.inner.embed(inputs, purpose).await
+    }
+}

@@ -1,0 +1,242 @@
+//! A server on loopback that speaks `/v1/embeddings` and `/api/embed`, keeps a ledger, and misbehaves on request.
+//!
+//! Plain threads and sockets: it must be able to send what no HTTP library would.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What one request is answered with.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// The vectors asked for.
+    Vectors,
+    /// A status, headers as `Name: value` lines, and a body.
+    Status(u16, Vec<String>, String),
+    /// A 200 with this body.
+    Body(String),
+    /// Bytes as they stand, then the connection is closed: what is cut off, or no HTTP at all.
+    Raw(Vec<u8>),
+    /// The vectors, computed and counted as paid for, but the connection breaks before the answer.
+    PaidThenBroken,
+}
+
+/// One request as it came.
+#[derive(Debug, Clone)]
+pub struct StubRequest {
+    /// `/v1/embeddings`, `/api/embed`, or what was asked.
+    pub path: String,
+    /// The texts, in order.
+    pub texts: Vec<String>,
+    /// The `authorization` header.
+    pub authorization: Option<String>,
+    /// Whether vectors were computed for it: what a provider would bill.
+    pub billed: bool,
+}
+
+type Script = dyn Fn(usize, &[String]) -> Reply + Send + Sync;
+
+struct Shared {
+    dimensions: usize,
+    latency: Duration,
+    script: Box<Script>,
+    ledger: Mutex<Vec<StubRequest>>,
+}
+
+/// The server. It stops answering when the process ends; each test has its own.
+pub struct StubApi {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl StubApi {
+    /// A server that answers every request with vectors of that many dimensions, after `latency`.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn start(dimensions: usize, latency: Duration) -> Self {
+        Self::scripted(dimensions, latency, |_, _| Reply::Vectors)
+    }
+
+    /// A server that asks `script` what to answer: request number from 0, and its texts.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn scripted(
+        dimensions: usize,
+        latency: Duration,
+        script: impl Fn(usize, &[String]) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let shared = Arc::new(Shared {
+            dimensions,
+            latency,
+            script: Box::new(script),
+            ledger: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&serving);
+                std::thread::spawn(move || serve(&shared, stream));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// The address to set as base URL; has no path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every request so far, in the order in which they came.
+    ///
+    /// # Panics
+    /// When a serving thread panicked.
+    #[must_use]
+    pub fn ledger(&self) -> Vec<StubRequest> {
+        self.shared
+            .ledger
+            .lock()
+            .expect("no serving thread panics")
+            .clone()
+    }
+
+    /// How many requests came.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.ledger().len()
+    }
+
+    /// Texts that a provider would bill, in order.
+    #[must_use]
+    pub fn billed(&self) -> Vec<String> {
+        let ledger = self.ledger().into_iter();
+        ledger
+            .filter(|request| request.billed)
+            .flat_map(|request| request.texts)
+            .collect()
+    }
+}
+
+fn serve(shared: &Shared, stream: TcpStream) {
+    let mut writer = match stream.try_clone() {
+        Ok(writer) => writer,
+        Err(_) => return,
+    };
+    let mut reader = BufReader::new(stream);
+    while let Some((path, authorization, body)) = read_request(&mut reader) {
+        let texts = texts(&body);
+        let reply = {
+            let mut ledger = shared.ledger.lock().expect("no serving thread panics");
+            let number = ledger.len();
+            let reply = (shared.script)(number, &texts);
+            let billed = matches!(reply, Reply::Vectors | Reply::PaidThenBroken);
+            ledger.push(StubRequest {
+                path: path.clone(),
+                texts: texts.clone(),
+                authorization,
+                billed,
+            });
+            reply
+        };
+        std::thread::sleep(shared.latency);
+        let bytes = match reply {
+            Reply::Vectors => http(200, &[], &vectors(shared.dimensions, &path, &texts)),
+            Reply::Body(body) => http(200, &[], &body),
+            Reply::Status(status, headers, body) => http(status, &headers, &body),
+            Reply::Raw(bytes) => {
+                let _ = writer.write_all(&bytes);
+                return;
+            }
+            Reply::PaidThenBroken => return,
+        };
+        if writer.write_all(&bytes).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, Option<String>, Vec<u8>)> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let path = line.split_whitespace().nth(1)?.to_owned();
+    let (mut length, mut authorization) = (0, None);
+    loop {
+        let mut header = String::new();
+        reader
+            .read_line(&mut header)
+            .ok()
+            .filter(|read| *read > 0)?;
+        let Some((name, value)) = header.trim_end().split_once(':') else {
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().ok()?,
+            "authorization" => authorization = Some(value.trim().to_owned()),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((path, authorization, body))
+}
+
+fn texts(body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let texts = body["input"].as_array().into_iter().flatten();
+    texts
+        .filter_map(|text| text.as_str().map(ToOwned::to_owned))
+        .collect()
+}
+
+/// Vectors that depend on the text and nothing else: seeded by its hash, so equal texts agree across requests.
+fn vectors(dimensions: usize, path: &str, texts: &[String]) -> String {
+    let vector = |text: &String| -> Vec<f32> {
+        let mut output = vec![0u8; dimensions * 2];
+        fill(text, &mut output);
+        output
+            .chunks_exact(2)
+            .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0)
+            .collect()
+    };
+    let answer = if path.ends_with("/api/embed") {
+        json!({ "embeddings": texts.iter().map(vector).collect::<Vec<_>>(), "prompt_eval_count": texts.len() * 10 })
+    } else {
+        let data: Vec<Value> = texts
+            .iter()
+            .enumerate()
+            .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text) }))
+            .collect();
+        json!({ "object": "list", "data": data, "model": "stub", "usage": { "total_tokens": texts.len() * 10 } })
+    };
+    answer.to_string()
+}
+
+fn fill(text: &str, output: &mut [u8]) {
+    for (block, chunk) in output.chunks_mut(32).enumerate() {
+        let hash = storage_core::ContentHash::of(format!("{block} {text}").as_bytes());
+        chunk.copy_from_slice(&hash.as_bytes()[..chunk.len()]);
+    }
+}
+
+fn http(status: u16, headers: &[String], body: &str) -> Vec<u8> {
+    let headers: String = headers
+        .iter()
+        .map(|header| format!("{header}\r\n"))
+        .collect();
+    format!(
+        "HTTP/1.1 {status} Stub\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
