@@ -1,0 +1,136 @@
+//! The model as one of the project's embedding providers.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use embedder_client::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use storage_core::{Embedding, ModelSpec, NORMALISER};
+
+use crate::model::{DIMENSIONS, LocalModel, MAX_TOKENS, NAME, PASSAGE_PREFIX, QUERY_PREFIX};
+
+/// Share of characters outside the vocabulary from which a text's vector is not to be trusted.
+const LARGE_UNKNOWN_SHARE: f32 = 0.3;
+
+/// The local model as a provider named `local`: adds the prefixes, computes away from the async threads.
+///
+/// Warns, by counts and never by their contents, of texts that the vocabulary cannot represent and of texts longer than
+/// the model reads.
+#[derive(Debug, Clone)]
+pub struct LocalEmbedder {
+    model: Arc<LocalModel>,
+    spec: ModelSpec,
+}
+
+impl LocalEmbedder {
+    /// Offers a loaded model as a provider.
+    pub fn new(model: impl Into<Arc<LocalModel>>) -> LocalEmbedder {
+        let model = model.into();
+        let spec = ModelSpec {
+            name: NAME.to_owned(),
+            dimensions: u32::try_from(DIMENSIONS).ok().and_then(NonZeroU32::new),
+            revision: model.revision().to_owned(),
+            query_prefix: QUERY_PREFIX.to_owned(),
+            passage_prefix: PASSAGE_PREFIX.to_owned(),
+            normaliser: NORMALISER,
+        };
+        LocalEmbedder { model, spec }
+    }
+}
+
+#[async_trait]
+impl Embedder for LocalEmbedder {
+    fn provider(&self) -> &'static str {
+        "local"
+    }
+
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Batches that take a fraction of a second, so that progress shows and an interruption is soon heard.
+    fn limits(&self) -> BatchLimits {
+        BatchLimits {
+            texts: 64,
+            bytes: 64 << 10,
+        }
+    }
+
+    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+        let prefix = match purpose {
+            Purpose::Query => QUERY_PREFIX,
+            Purpose::Passage => PASSAGE_PREFIX,
+        };
+        let texts: Vec<String> = inputs
+            .iter()
+            .map(|input| format!("{prefix}{input}"))
+            .collect();
+        let inputs = inputs.to_vec();
+        let model = Arc::clone(&self.model);
+        let computed = tokio::task::spawn_blocking(move || {
+            warn_of_unread(&model, &inputs);
+            model.embed(&texts)
+        });
+        let vectors = computed
+            .await
+            .map_err(|error| {
+                EmbedError::new(
+                    EmbedErrorKind::Internal,
+                    "the local model stopped in the middle",
+                )
+                .with_source(error)
+            })?
+            .map_err(|error| EmbedError::new(EmbedErrorKind::BadAnswer, error.to_string()))?;
+        let vectors: Result<Vec<Embedding>, _> = vectors.into_iter().map(Embedding::new).collect();
+        let vectors = vectors.map_err(|error| {
+            EmbedError::new(
+                EmbedErrorKind::BadAnswer,
+                "the local model gave an unusable vector",
+            )
+            .with_source(error)
+        })?;
+        Ok(Embedded {
+            vectors,
+            tokens: None,
+            requests: 0,
+        })
+    }
+}
+
+fn warn_of_unread(model: &LocalModel, inputs: &[String]) {
+    let unknown = inputs
+        .iter()
+        .filter(|input| model.unknown_share(input) >= LARGE_UNKNOWN_SHARE)
+        .count();
+    if unknown > 0 {
+        tracing::warn!(
+            texts = unknown,
+            of = inputs.len(),
+            "texts in a script that the model's vocabulary lacks; use the full weights file"
+        );
+    }
+    // A token has at least one byte, so a short text need not be counted.
+    let long = inputs
+        .iter()
+        .filter(|input| input.len() > MAX_TOKENS && model.token_count(input) > MAX_TOKENS)
+        .count();
+    if long > 0 {
+        tracing::warn!(
+            texts = long,
+            of = inputs.len(),
+            read_tokens = MAX_TOKENS,
+            "texts are longer than the model reads"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_provider_can_be_shared_and_boxed() {
+        fn is_provider<T: Embedder>() {}
+        is_provider::<LocalEmbedder>();
+    }
+}

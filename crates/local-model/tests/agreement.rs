@@ -1,0 +1,149 @@
+//! The forward pass and the tokenizer against an independent reference: 50 texts in Russian, English and Spanish.
+//!
+//! The reference is made by `tests/data/make_reference.py`.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test, with a figure that is wanted
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use embedder_client::{Embedder, Purpose};
+use local_model::{DIMENSIONS, LocalEmbedder, LocalModel, MAX_TOKENS, REVISION};
+
+fn model() -> Option<LocalModel> {
+    let path = common::weights()?;
+    Some(LocalModel::open(&path).expect("the weights load"))
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
+}
+
+fn sentences() -> Vec<String> {
+    let text = std::fs::read_to_string(data("sentences.txt")).unwrap();
+    text.lines().map(|line| line.replace("\\n", "\n")).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| f64::from(*a) * f64::from(*b))
+        .sum()
+}
+
+#[test]
+fn vectors_and_tokens_agree_with_the_reference() {
+    let Some(model) = model() else { return };
+    assert_eq!(model.revision(), REVISION);
+    let sentences = sentences();
+    let ids = std::fs::read_to_string(data("token_ids.txt")).unwrap();
+    let ids: Vec<Vec<u32>> = ids
+        .lines()
+        .map(|line| line.split(' ').map(|id| id.parse().unwrap()).collect())
+        .collect();
+    assert_eq!((sentences.len(), ids.len()), (50, 50));
+    for (text, ids) in sentences.iter().zip(&ids) {
+        assert_eq!(&model.token_ids(text), ids, "tokens of {text:?}");
+        assert_eq!(model.token_count(text) + 2, ids.len());
+    }
+
+    let bytes = std::fs::read(data("vectors.f32")).unwrap();
+    let (words, _) = bytes.as_chunks::<4>();
+    let reference: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    assert_eq!(reference.len(), 50 * DIMENSIONS);
+    let vectors = model.embed(&sentences).unwrap();
+    let mut least = 1.0f64;
+    for ((text, vector), expected) in sentences
+        .iter()
+        .zip(&vectors)
+        .zip(reference.chunks_exact(DIMENSIONS))
+    {
+        assert!(
+            (cosine(vector, vector) - 1.0).abs() < 1e-5,
+            "length of {text:?}"
+        );
+        let agreement = cosine(vector, expected);
+        least = least.min(agreement);
+        assert!(
+            agreement >= 0.999,
+            "{text:?} has cosine {agreement} with the reference"
+        );
+    }
+    eprintln!("least cosine with the reference: {least:.9}");
+
+    // One at a time, every text has the vector that it has among others.
+    for (text, vector) in sentences.iter().zip(&vectors) {
+        let alone = model.embed(std::slice::from_ref(text)).unwrap();
+        let largest = alone[0]
+            .iter()
+            .zip(vector)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(largest < 1e-5, "{text:?} alone differs by {largest}");
+    }
+}
+
+#[test]
+fn odd_texts_have_vectors() {
+    let Some(model) = model() else { return };
+    let long = "слово ".repeat(5_000);
+    let texts: Vec<String> = [
+        "",
+        " ",
+        "\0\u{1}",
+        "</s><s><pad><mask>",
+        "\u{10ffff}\u{10ffff}",
+        "и\u{306}",
+        "й",
+        "a".repeat(100_000).as_str(),
+        &long,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let vectors = model.embed(&texts).unwrap();
+    assert!(vectors.iter().all(|vector| vector.len() == DIMENSIONS && (cosine(vector, vector) - 1.0).abs() < 1e-5));
+    assert!(model.embed(&[]).unwrap().is_empty());
+    // Composed and decomposed spellings are one text.
+    assert_eq!(model.token_ids(&texts[5]), model.token_ids(&texts[6]));
+    // Control pieces cannot be typed.
+    assert!(
+        model.token_ids(&texts[3])[1..]
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|id| ![0, 1, 2, 250_001].contains(id))
+    );
+    assert_eq!(model.token_ids(&long).len(), MAX_TOKENS + 2);
+    assert_eq!(model.token_count(&long), 5_001);
+    assert_eq!(model.unknown_share(&texts[4]), 1.0);
+    assert_eq!(model.unknown_share("обычный ordinary común"), 0.0);
+}
+
+#[test]
+fn the_provider_adds_the_prefix_that_the_purpose_asks_for() {
+    let Some(model) = model() else { return };
+    let text = "where is my card?".to_owned();
+    let expected = model
+        .embed(&[format!("query: {text}"), format!("passage: {text}")])
+        .unwrap();
+    let provider = LocalEmbedder::new(model);
+    assert_eq!(
+        (provider.provider(), provider.spec().revision.as_str()),
+        ("local", REVISION)
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for (purpose, expected) in [Purpose::Query, Purpose::Passage]
+        .into_iter()
+        .zip(&expected)
+    {
+        let inputs = std::slice::from_ref(&text);
+        let embedded = runtime.block_on(provider.embed(inputs, purpose)).unwrap();
+        assert_eq!((embedded.vectors.len(), embedded.requests), (1, 0));
+        assert!(cosine(embedded.vectors[0].as_slice(), expected) > 0.999_999);
+    }
+}
