@@ -1,1 +1,26 @@
-//! Plans and executes changes: the only writer.
+//! Plans and executes changes: the only writer of change sets.
+//!
+//! [`Draft`] and [`SyncPlan`] are pure: they compare what a store remembers with what a source says, and decide.
+//! [`sync`] does the rest in a fixed order: vectors first, each batch durable before it counts, then one transaction
+//! that readers see. A run that is cut off at any point has changed nothing visible and paid for nothing twice.
+
+mod draft;
+mod error;
+mod execute;
+mod pairing;
+mod plan;
+mod policy;
+mod progress;
+mod report;
+mod source_identity;
+mod target;
+
+pub use draft::{Draft, Stored};
+pub use error::{SyncError, SyncErrorKind};
+pub use execute::{Prepared, SyncContext, prepare, sync};
+pub use plan::{Change, PlannedRow, SyncPlan};
+pub use policy::{DeleteAllowance, Selection, SyncPolicy};
+pub use progress::{NoProgress, Progress};
+pub use report::{FailedRow, PhaseSeconds, SyncMode, SyncReport};
+pub use source_identity::source_id;
+pub use target::Target;

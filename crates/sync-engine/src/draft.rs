@@ -1,0 +1,498 @@
+//! From what is stored and what a source says to a plan. Pure: no I/O, no clock.
+//!
+//! In two steps, because fingerprints carry no texts: [`Draft::new`] matches what hashes can match and names the
+//! stored rows whose texts it still needs ([`Draft::needs`]), few or none on an ordinary day; [`Draft::finish`] takes
+//! them and decides.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use faq_source::{Identity, IssueKind, SourceRow, SourceSnapshot};
+use storage_core::{
+    CollectionName, Document, DocumentKey, EmbedText, Fingerprint, Generation, InputHash,
+    RecordHash, Relocation, Source, SourceId, mint_document_id,
+};
+
+use crate::plan::{Change, PlannedRow, SyncPlan};
+use crate::{
+    FailedRow, SyncError, SyncErrorKind, SyncMode, SyncPolicy, Target, pairing, source_identity,
+};
+
+/// What a store remembers of a collection.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The collection.
+    pub collection: CollectionName,
+    /// Its generation.
+    pub generation: Generation,
+    /// Its rows.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Its sources.
+    pub sources: Vec<Source>,
+    /// Its recipe; `None` for a collection without rows.
+    pub embed_text: Option<EmbedText>,
+    /// Whether it serves a version.
+    pub has_active: bool,
+}
+
+/// A plan in the making.
+#[derive(Debug)]
+pub struct Draft {
+    stored: Stored,
+    policy: SyncPolicy,
+    target: Target,
+    source: Source,
+    incoming: Vec<Incoming>,
+    derived: bool,
+    failed: Vec<FailedRow>,
+    protected: BTreeSet<String>,
+    partial: bool,
+    embed_text: EmbedText,
+    embed_text_changed: bool,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    document: Document,
+    record: RecordHash,
+    /// Position of the stored row that this one continues.
+    stored: Option<usize>,
+}
+
+impl Draft {
+    /// Matches rows by id and by hash.
+    ///
+    /// # Errors
+    /// `Selection` when a recompute is restricted to some rows; `SourceConflict` when ids of the source belong to rows of another source; `Model` when the recipe differs from
+    /// the collection's and the policy does not recompute.
+    pub fn new(
+        stored: Stored,
+        snapshot: SourceSnapshot,
+        target: Target,
+        policy: SyncPolicy,
+    ) -> Result<Self, SyncError> {
+        if policy.force_recompute && !policy.selection.is_everything() {
+            return Err(SyncError::new(
+                SyncErrorKind::Selection,
+                "a forced recompute works on the whole collection; leave --only and --category out",
+            ));
+        }
+        let own = stored.embed_text.clone();
+        let embed_text = policy
+            .embed_text
+            .clone()
+            .or_else(|| own.clone())
+            .unwrap_or_default();
+        let embed_text_changed = own.as_ref().is_some_and(|own| *own != embed_text);
+        if embed_text_changed && !policy.force_recompute {
+            return Err(SyncError::new(
+                SyncErrorKind::Model,
+                format!(
+                    "collection {} is embedded by the recipe {:?}, not {:?}; leave --embed-text out to keep it, or \
+                     embed everything anew with `smart-support migrate --force-recompute`",
+                    stored.collection,
+                    own.as_ref().map_or("", EmbedText::as_str),
+                    embed_text.as_str()
+                ),
+            ));
+        }
+        let failed = snapshot.rejected().map(FailedRow::from).collect();
+        // A row without an id that cannot be read may be any of the stored ones, so none of them may go for missing.
+        let partial = snapshot
+            .rejected()
+            .any(|issue| issue.id.is_none() && issue.kind != IssueKind::MissingId);
+        let protected = snapshot
+            .rejected()
+            .filter_map(|issue| issue.id.clone())
+            .collect();
+        let derived = snapshot.identity == Identity::Derived;
+
+        let SourceSnapshot {
+            kind,
+            location,
+            name,
+            rows,
+            ..
+        } = snapshot;
+        let placeholder = source_identity::source_id(&name);
+        let mut incoming: Vec<Incoming> = rows
+            .into_iter()
+            .map(|row| {
+                let document = document(row, &stored.collection, &placeholder);
+                Incoming {
+                    record: RecordHash::of(&document),
+                    document,
+                    stored: None,
+                }
+            })
+            .collect();
+        let records = incoming.iter().map(|row| row.record).collect();
+        let id =
+            source_identity::resolve(placeholder, &records, &stored.sources, &stored.fingerprints);
+        for row in &mut incoming {
+            row.document.source = id.clone();
+        }
+        let source = Source {
+            id,
+            collection: stored.collection.clone(),
+            kind,
+            location,
+        };
+        let mut draft = Self {
+            stored,
+            policy,
+            target,
+            source,
+            incoming,
+            derived,
+            failed,
+            protected,
+            partial,
+            embed_text,
+            embed_text_changed,
+        };
+        if !derived {
+            draft.match_ids()?;
+        }
+        draft.match_records();
+        Ok(draft)
+    }
+
+    /// Keys of the stored rows whose texts [`Draft::finish`] needs.
+    #[must_use]
+    pub fn needs(&self) -> Vec<DocumentKey> {
+        let matched: HashSet<usize> = self.incoming.iter().filter_map(|row| row.stored).collect();
+        let unpaired = self.derived && self.incoming.iter().any(|row| row.stored.is_none());
+        let rebinds = self.policy.force_recompute;
+        let rows = self.stored.fingerprints.iter().enumerate();
+        rows.filter(|(position, _)| !matched.contains(position))
+            .filter(|(_, row)| rebinds || (unpaired && row.source == self.source.id))
+            .map(|(_, row)| row.key.clone())
+            .collect()
+    }
+
+    /// Decides, given the rows that [`Draft::needs`] named.
+    ///
+    /// # Errors
+    /// `DeleteGuard` when more rows would go than the policy allows.
+    pub fn finish(mut self, documents: Vec<Document>) -> Result<SyncPlan, SyncError> {
+        if self.derived {
+            self.pair(&documents);
+            self.mint();
+        }
+        let mode = self.mode();
+        let selection = self.policy.selection.clone();
+        let matched: HashSet<usize> = self.incoming.iter().filter_map(|row| row.stored).collect();
+        let mut plan = SyncPlan {
+            collection: self.stored.collection.clone(),
+            base: self.stored.generation,
+            source: self.source.clone(),
+            activate: false,
+            target: self.target,
+            embed_text_changed: self.embed_text_changed,
+            mode,
+            total: 0,
+            rows: Vec::new(),
+            deletes: Vec::new(),
+            withheld: 0,
+            relocations: Vec::new(),
+            unchanged: 0,
+            failed: self.failed,
+            embed_text: self.embed_text,
+        };
+        for row in self.incoming {
+            let known = row
+                .stored
+                .map(|position| &self.stored.fingerprints[position]);
+            if !selection.takes(&row.document) {
+                continue;
+            }
+            plan.total += 1;
+            plan.take(row, known, self.policy.force_recompute);
+        }
+        let gone: Vec<&Fingerprint> = self
+            .stored
+            .fingerprints
+            .iter()
+            .enumerate()
+            .filter(|(position, row)| row.source == self.source.id && !matched.contains(position))
+            .map(|(_, row)| row)
+            .collect();
+        if selection.is_everything() {
+            let (kept, deleted): (Vec<_>, Vec<_>) = gone
+                .into_iter()
+                .partition(|row| self.partial || self.protected.contains(&row.key.document));
+            plan.withheld = kept.len();
+            plan.deletes = deleted.into_iter().map(|row| row.key.clone()).collect();
+            let own = self
+                .stored
+                .fingerprints
+                .iter()
+                .filter(|row| row.source == self.source.id)
+                .count();
+            if !self
+                .policy
+                .deletes
+                .permits(plan.deletes.len(), own, plan.total)
+            {
+                return Err(guard(&plan, own));
+            }
+        }
+        if self.policy.force_recompute {
+            plan.rebind(documents, &self.stored.fingerprints);
+        }
+        plan.activate =
+            !plan.rows.is_empty() && (self.policy.force_recompute || !self.stored.has_active);
+        Ok(plan)
+    }
+
+    fn mode(&self) -> SyncMode {
+        let known = self
+            .stored
+            .fingerprints
+            .iter()
+            .any(|row| row.source == self.source.id);
+        match (self.policy.force_recompute, known) {
+            (true, true) => SyncMode::Forced,
+            (_, false) => SyncMode::Initial,
+            (false, true) => SyncMode::Incremental,
+        }
+    }
+
+    /// Given ids are identity, within the source.
+    fn match_ids(&mut self) -> Result<(), SyncError> {
+        let by_key: HashMap<(&str, u32), usize> = self
+            .stored
+            .fingerprints
+            .iter()
+            .enumerate()
+            .map(|(position, row)| ((row.key.document.as_str(), row.key.chunk), position))
+            .collect();
+        let mut foreign = Vec::new();
+        for row in &mut self.incoming {
+            let key = (row.document.key.document.as_str(), row.document.key.chunk);
+            let Some(&position) = by_key.get(&key) else {
+                continue;
+            };
+            let stored = &self.stored.fingerprints[position];
+            if stored.source == self.source.id {
+                row.stored = Some(position);
+            } else {
+                foreign.push((stored.key.document.clone(), stored.source.clone()));
+            }
+        }
+        let Some((id, owner)) = foreign.first() else {
+            return Ok(());
+        };
+        Err(SyncError::new(
+            SyncErrorKind::SourceConflict,
+            format!(
+                "{} ids of {} belong to rows of another source of collection {} (such as {id:?} of {owner}); \
+                 put this source into a collection of its own with --collection NAME",
+                foreign.len(),
+                self.source.location,
+                self.stored.collection,
+            ),
+        ))
+    }
+
+    /// Rows that are equal but for their id: unchanged ones where the source has no ids, renamed ones where it has.
+    /// Equal rows are interchangeable, so they pair in order, however many there are.
+    fn match_records(&mut self) {
+        let taken: HashSet<usize> = self.incoming.iter().filter_map(|row| row.stored).collect();
+        let mut open: HashMap<RecordHash, Vec<usize>> = HashMap::new();
+        for (position, row) in self.stored.fingerprints.iter().enumerate().rev() {
+            if row.source == self.source.id && !taken.contains(&position) {
+                open.entry(row.record).or_default().push(position);
+            }
+        }
+        for row in self.incoming.iter_mut().filter(|row| row.stored.is_none()) {
+            row.stored = open.get_mut(&row.record).and_then(Vec::pop);
+        }
+    }
+
+    fn pair(&mut self, documents: &[Document]) {
+        let positions: BTreeMap<&DocumentKey, usize> = self
+            .stored
+            .fingerprints
+            .iter()
+            .enumerate()
+            .map(|(position, row)| (&row.key, position))
+            .collect();
+        let candidates: Vec<&Document> = documents
+            .iter()
+            .filter(|document| document.source == self.source.id)
+            .collect();
+        let open: Vec<usize> = (0..self.incoming.len())
+            .filter(|row| self.incoming[*row].stored.is_none())
+            .collect();
+        let left: Vec<&Document> = open
+            .iter()
+            .map(|row| &self.incoming[*row].document)
+            .collect();
+        let pairs = pairing::pair(&left, &candidates);
+        for (row, candidate) in pairs {
+            self.incoming[open[row]].stored = positions.get(&candidates[candidate].key).copied();
+        }
+    }
+
+    /// Rows that continue a stored one keep its id; the others get a new one.
+    fn mint(&mut self) {
+        let mut taken: HashSet<String> = self
+            .stored
+            .fingerprints
+            .iter()
+            .map(|row| row.key.document.clone())
+            .collect();
+        for row in &mut self.incoming {
+            let id = match row.stored {
+                Some(position) => self.stored.fingerprints[position].key.document.clone(),
+                None => {
+                    let text = if row.document.title.is_empty() {
+                        &row.document.body
+                    } else {
+                        &row.document.title
+                    };
+                    let id = mint_document_id(text, |id| taken.contains(id));
+                    taken.insert(id.clone());
+                    id
+                }
+            };
+            row.document.key.document = id;
+        }
+    }
+}
+
+impl SyncPlan {
+    /// Decides about one row of the source.
+    fn take(&mut self, row: Incoming, known: Option<&Fingerprint>, recompute: bool) {
+        let moved = known.is_some_and(|known| known.key != row.document.key);
+        let same = known.is_some_and(|known| known.record == row.record);
+        if let (Some(known), true, false, false) = (known, same, moved, recompute) {
+            // The recipe is the collection's own here, so an equal row has an equal input: no need to render it.
+            if known.vector.is_some() {
+                self.unchanged += 1;
+                self.relocate(known, &row.document);
+                return;
+            }
+        }
+        let text = self.embed_text.render(&row.document);
+        if text.is_empty() {
+            self.failed.push(FailedRow {
+                id: Some(row.document.key.document.clone()),
+                locator: row.document.locator.clone(),
+                column: None,
+                reason: format!(
+                    "the recipe {:?} gives no text for this row",
+                    self.embed_text.as_str()
+                ),
+            });
+            return;
+        }
+        let input = InputHash::of(&text);
+        let same_input = known.is_some_and(|known| known.input() == Some(input));
+        let change = match known {
+            None => Change::Added,
+            Some(known) if moved => Change::Renamed {
+                from: known.key.clone(),
+            },
+            Some(known) if same => {
+                self.unchanged += 1;
+                self.relocate(known, &row.document);
+                Change::Rebound
+            }
+            Some(_) if same_input => Change::Relabelled,
+            Some(_) => Change::Modified,
+        };
+        let vector = known
+            .filter(|_| same_input && !recompute)
+            .and_then(|known| known.vector.clone())
+            .filter(|vector| Some(&vector.version) == self.target.id());
+        self.rows.push(PlannedRow {
+            document: row.document,
+            input,
+            vector,
+            change,
+        });
+    }
+
+    fn relocate(&mut self, known: &Fingerprint, document: &Document) {
+        if known.locator != document.locator {
+            self.relocations.push(Relocation {
+                key: known.key.clone(),
+                locator: document.locator.clone(),
+            });
+        }
+    }
+
+    /// Rows that this source does not speak of must follow the collection into the new version.
+    fn rebind(&mut self, documents: Vec<Document>, fingerprints: &[Fingerprint]) {
+        let spoken_of: HashSet<&DocumentKey> = self
+            .rows
+            .iter()
+            .map(|row| match &row.change {
+                Change::Renamed { from } => from,
+                _ => &row.document.key,
+            })
+            .chain(&self.deletes)
+            .collect();
+        let stored: HashSet<&DocumentKey> = fingerprints.iter().map(|row| &row.key).collect();
+        let rest: Vec<PlannedRow> = documents
+            .into_iter()
+            .filter(|document| stored.contains(&document.key) && !spoken_of.contains(&document.key))
+            .map(|document| {
+                let input = InputHash::of(&self.embed_text.render(&document));
+                PlannedRow {
+                    document,
+                    input,
+                    vector: None,
+                    change: Change::Rebound,
+                }
+            })
+            .collect();
+        self.rows.extend(rest);
+    }
+}
+
+fn guard(plan: &SyncPlan, stored: usize) -> SyncError {
+    let deleted = plan.deletes.len();
+    let why = if plan.total == 0 {
+        "the source is empty"
+    } else {
+        "more than the delete guard lets pass"
+    };
+    let mut names: Vec<&str> = plan
+        .deletes
+        .iter()
+        .take(3)
+        .map(|key| key.document.as_str())
+        .collect();
+    if deleted > names.len() {
+        names.push("…");
+    }
+    SyncError::new(
+        SyncErrorKind::DeleteGuard,
+        format!(
+            "{deleted} of {stored} rows of {} would be deleted ({}): {why}; nothing was changed. If that is what you \
+             want, run again with --allow-delete {deleted}",
+            plan.source.location,
+            names.join(", ")
+        ),
+    )
+}
+
+fn document(row: SourceRow, collection: &CollectionName, source: &SourceId) -> Document {
+    Document {
+        key: DocumentKey {
+            collection: collection.clone(),
+            document: row.id.unwrap_or_default(),
+            chunk: row.chunk,
+        },
+        source: source.clone(),
+        title: row.question,
+        body: row.answer,
+        category: row.category,
+        subcategory: row.subcategory,
+        metadata: row.metadata,
+        locator: row.locator,
+    }
+}

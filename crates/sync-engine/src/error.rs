@@ -1,0 +1,98 @@
+//! Why a sync did not happen, or not wholly.
+
+use std::error::Error;
+use std::fmt;
+
+use embedder_client::{EmbedError, EmbedErrorKind};
+use storage_core::{StoreError, StoreErrorKind};
+
+/// What the caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SyncErrorKind {
+    /// More rows would go than the policy allows: look at the source, or allow it.
+    DeleteGuard,
+    /// The store serves another model, dimension or recipe: choose it, or recompute.
+    Model,
+    /// The selection does not go with the rest of the policy: leave it out.
+    Selection,
+    /// The source's ids belong to another source of the collection.
+    SourceConflict,
+    /// Another writer keeps coming first.
+    Conflict,
+    /// The store failed; the kind says how.
+    Store(StoreErrorKind),
+    /// The provider failed; the kind says how.
+    Embed(EmbedErrorKind),
+}
+
+/// A sync that stopped: kind, one fact with the next step, what was saved, and the cause behind it.
+#[derive(Debug)]
+pub struct SyncError {
+    kind: SyncErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl SyncError {
+    pub(crate) fn new(kind: SyncErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The provider's error, with what had been saved before it.
+    pub(crate) fn embed(error: EmbedError, stored: usize, of: usize) -> Self {
+        let source = error.source().map(|source| source.to_string().into());
+        let failed = Self {
+            kind: SyncErrorKind::Embed(error.kind()),
+            message: error.to_string(),
+            source,
+        };
+        failed.with_progress(stored, of)
+    }
+
+    /// Adds what had been saved before the error.
+    pub(crate) fn with_progress(mut self, stored: usize, of: usize) -> Self {
+        if stored > 0 {
+            self.message.push_str(&format!(
+                "; {stored} of {of} vectors are stored and stay paid for, the next run goes on from there"
+            ));
+        }
+        self
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> SyncErrorKind {
+        self.kind
+    }
+}
+
+impl From<StoreError> for SyncError {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        let source = error.source().map(|source| source.to_string().into());
+        Self {
+            kind: SyncErrorKind::Store(error.kind()),
+            message,
+            source,
+        }
+    }
+}
+
+impl fmt::Display for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for SyncError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source
+            .as_ref()
+            .map(|source| &**source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,45 @@
+//! Which source of a collection a file is.
+//!
+//! A source is named after its file, not its directory: a checkout elsewhere is the same FAQ. A file under another
+//! name is the same source still when it brings most of its rows; else a renamed workbook would put every template
+//! into the store twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use storage_core::{Fingerprint, RecordHash, Source, SourceId};
+
+/// The id of a file's source: its name without directories.
+#[must_use]
+pub fn source_id(name: &str) -> SourceId {
+    let name: String = name
+        .chars()
+        .filter(|char| !char.is_control())
+        .take(120)
+        .collect();
+    SourceId::new(format!("file:{name}"))
+        .expect("a short name with a prefix and no control characters is valid")
+}
+
+/// Finds the stored source that a file continues, or keeps the name of its own. `records` are the hashes of the
+/// file's rows.
+pub(crate) fn resolve(
+    own: SourceId,
+    records: &BTreeSet<RecordHash>,
+    sources: &[Source],
+    fingerprints: &[Fingerprint],
+) -> SourceId {
+    if sources.iter().any(|source| source.id == own) || records.is_empty() {
+        return own;
+    }
+    let mut shared: BTreeMap<&SourceId, (usize, usize)> = BTreeMap::new();
+    for fingerprint in fingerprints {
+        let (common, all) = shared.entry(&fingerprint.source).or_default();
+        *all += 1;
+        *common += usize::from(records.contains(&fingerprint.record));
+    }
+    shared
+        .into_iter()
+        .filter(|(_, (common, all))| common * 2 > (*all).min(records.len()))
+        .max_by_key(|(_, (common, _))| *common)
+        .map_or(own, |(source, _)| source.clone())
+}
