@@ -1,1 +1,58 @@
-fn main() {}
+//! `smart-support`: parses, resolves settings once, composes, calls, prints.
+
+mod app;
+mod args;
+mod commands;
+mod env;
+mod exit;
+mod output;
+mod parts;
+mod progress;
+mod settings;
+mod wire;
+
+use std::process;
+use std::time::Instant;
+
+use clap::Parser;
+
+use crate::app::App;
+use crate::args::Cli;
+use crate::exit::{ExitCode, Failure};
+use crate::output::Output;
+use crate::settings::Settings;
+
+fn main() {
+    let started = Instant::now();
+    // Clap prints help and usage errors itself, with "did you mean", and leaves with 0 or 2.
+    let cli = Cli::parse();
+    let code = match run(&cli, started) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::print_failure(&failure);
+            failure.code
+        }
+    };
+    process::exit(code as i32);
+}
+
+fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
+    let output = Output::new(&cli.global);
+    if let Some(code) = commands::without_settings(&cli.command, output)? {
+        return Ok(code);
+    }
+    let settings = Settings::resolve(cli)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let app = App {
+        settings,
+        output,
+        started,
+    };
+    // One thread: the work is on the store's own thread, in the provider, or in the model's own threads.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(commands::run(&app, &cli.command))
+}

@@ -1,0 +1,124 @@
+//! What every command works with.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use storage_core::{
+    CollectionName, EmbeddingStore, EmbeddingVersion, RunId, StoreStatus, Timestamp,
+};
+
+use crate::args::OnStoreError;
+use crate::exit::{ExitCode, Failure};
+use crate::output::Output;
+use crate::parts::{self, Access, Opening};
+use crate::settings::Settings;
+use embedder_client::Embedder;
+
+/// Settings, output and the start of the process.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    pub(crate) started: Instant,
+}
+
+/// An open store, and why it is not the one that was asked for, if so.
+pub(crate) struct OpenStore {
+    pub(crate) store: Arc<dyn EmbeddingStore>,
+    pub(crate) degraded: Option<String>,
+}
+
+impl App {
+    pub(crate) fn collection(&self) -> &CollectionName {
+        &self.settings.collection
+    }
+
+    /// Opens the store.
+    pub(crate) fn open(
+        &self,
+        access: Access,
+        dimensions: Option<u32>,
+    ) -> Result<Arc<dyn EmbeddingStore>, Failure> {
+        let opening = Opening {
+            access,
+            dimensions,
+            wait: self.settings.wait,
+        };
+        Ok(parts::open(&self.settings.store, opening)?)
+    }
+
+    /// Opens the store, or with `--on-store-error memory` an empty one in its place, and says so loudly.
+    pub(crate) fn open_or_memory(
+        &self,
+        access: Access,
+        dimensions: Option<u32>,
+    ) -> Result<OpenStore, Failure> {
+        match self.open(access, dimensions) {
+            Ok(store) => Ok(OpenStore {
+                store,
+                degraded: None,
+            }),
+            Err(failure) if self.settings.on_store_error == OnStoreError::Memory => {
+                let reason = format!("working in memory, nothing is kept: {failure}");
+                tracing::warn!("DEGRADED: {reason}");
+                Ok(OpenStore {
+                    store: parts::memory(),
+                    degraded: Some(reason),
+                })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The embedder that was configured.
+    pub(crate) fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
+        Ok(parts::embedder(&self.settings.embedder()?, self.output)?)
+    }
+}
+
+/// The clock, read in one place.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A name for this run: readable, and different from every other run of this machine.
+pub(crate) fn run_id() -> RunId {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    RunId::new(format!("{:x}-{:x}", since.as_nanos(), std::process::id()))
+        .expect("hexadecimal digits and a dash are a valid name")
+}
+
+/// The version a collection serves, checked against the embedder that is to ask it.
+pub(crate) fn active_version<'a>(
+    status: &'a StoreStatus,
+    collection: &CollectionName,
+    embedder: Option<&dyn Embedder>,
+) -> Result<Option<&'a EmbeddingVersion>, Failure> {
+    let Some(active) = status.active(collection) else {
+        return Ok(None);
+    };
+    match embedder.map(Embedder::spec) {
+        Some(spec) if !spec.is(&active.model) => Err(Failure::new(
+            ExitCode::Refused,
+            format!(
+                "collection {collection} is embedded with {} of provider {}, the configured embedder is {}{}; set \
+                 EMBEDDING_PROVIDER={} and EMBEDDING_MODEL_NAME={}, or embed everything anew with `smart-support \
+                 migrate --force-recompute`",
+                active.model,
+                active.provider,
+                spec.name,
+                spec.dimensions
+                    .map_or_else(String::new, |dimensions| format!(
+                        " ({dimensions} dimensions)"
+                    )),
+                active.provider,
+                active.model.name,
+            ),
+        )),
+        _ => Ok(Some(active)),
+    }
+}

@@ -1,0 +1,279 @@
+//! What was typed. Clap types only: what it means is decided in `settings`.
+
+mod sync;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use sync::{MigrateArgs, SourceArgs, SyncArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  smart-support migrate --faq-path faq.xlsx      create the store and embed the workbook
+  smart-support search \"как заблокировать карту\"  find the template that answers
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 some rows failed, 4 faults found, 5 quality gate failed,
+6 refused for safety, 75 try again later.";
+
+/// Keeps the embeddings of a support team's knowledge on disk, syncs what changed, and finds the entry that answers.
+#[derive(Debug, Parser)]
+#[command(name = "smart-support", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Where the vectors are: sqlite:PATH or sqlite::memory:
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global")]
+    pub(crate) store: Option<String>,
+    /// The set of entries to work on
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global")]
+    pub(crate) collection: Option<String>,
+    /// Settings file, instead of ./smart-support.toml
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global")]
+    pub(crate) config: Option<PathBuf>,
+    /// Environment file, instead of the nearest .env
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// What to do when the store cannot be opened: fail, or read the source into memory and say so
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHAT",
+        help_heading = "Global"
+    )]
+    pub(crate) on_store_error: Option<OnStoreError>,
+    /// Print one JSON document on stdout
+    #[arg(long, global = true, help_heading = "Global")]
+    pub(crate) json: bool,
+    /// Print results and warnings only
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub(crate) quiet: bool,
+    /// Say more (-v, -vv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global")]
+    pub(crate) verbose: u8,
+    /// How log lines look on stderr
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        help_heading = "Global"
+    )]
+    pub(crate) log_format: LogFormat,
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        help_heading = "Global"
+    )]
+    pub(crate) color: When,
+    /// How long to wait for a store that is busy, such as 30s
+    #[arg(long, global = true, value_name = "TIME", help_heading = "Global")]
+    pub(crate) wait: Option<String>,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+/// The familiar way to name a store.
+#[derive(Debug, Args)]
+pub(crate) struct StorageArgs {
+    /// Backend: sqlite or postgres
+    #[arg(long, global = true, value_name = "BACKEND", help_heading = "Storage")]
+    pub(crate) storage_backend: Option<String>,
+    /// SQLite file
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Storage")]
+    pub(crate) sqlite_path: Option<String>,
+    /// PostgreSQL server
+    #[arg(long, global = true, value_name = "HOST", help_heading = "Storage")]
+    pub(crate) postgres_host: Option<String>,
+    /// PostgreSQL port
+    #[arg(long, global = true, value_name = "PORT", help_heading = "Storage")]
+    pub(crate) postgres_port: Option<String>,
+    /// PostgreSQL database
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Storage")]
+    pub(crate) postgres_database: Option<String>,
+    /// PostgreSQL user
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Storage")]
+    pub(crate) postgres_user: Option<String>,
+    /// PostgreSQL password; visible in the process list, so prefer POSTGRES_PASSWORD_FILE
+    #[arg(long, global = true, value_name = "PASSWORD", hide = true)]
+    pub(crate) postgres_password: Option<String>,
+}
+
+/// The embedder, where a flag is handier than a variable.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Weights of the local model, instead of fetching them
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Model")]
+    pub(crate) model_path: Option<String>,
+    /// Never use the network
+    #[arg(long, global = true, help_heading = "Model")]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnStoreError {
+    Fail,
+    Memory,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The commands, in the order a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create or upgrade the store, embed the source, verify, report
+    Migrate(Box<MigrateArgs>),
+    /// Embed what changed in the source and apply it at once
+    Sync(Box<SyncArgs>),
+    /// Check the store, and with --faq-path the source against it
+    #[command(alias = "verify")]
+    Validate(ValidateArgs),
+    /// Find the entries that answer a question
+    Search(SearchArgs),
+    /// Show what the store holds
+    Status,
+    /// Show or apply schema migrations
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Measure accuracy on questions whose answers are known
+    Eval(EvalArgs),
+    /// Show the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show or remove vectors that no row refers to
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the reference pages
+    #[command(name = "__reference", hide = true)]
+    Reference {
+        /// Directory to write into
+        directory: PathBuf,
+    },
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+/// `search`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// The question; leave it out with --query-vector
+    pub(crate) text: Option<String>,
+    /// Entries to show at most
+    #[arg(long, short = 'k', value_name = "N")]
+    pub(crate) top_k: Option<String>,
+    /// Lowest cosine similarity that counts, -1 to 1
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) threshold: Option<String>,
+    /// Only this category
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Option<String>,
+    /// Only entries whose metadata holds: KEY=VALUE, also != < <= > >=; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// Only this document
+    #[arg(long, value_name = "ID")]
+    pub(crate) document: Option<String>,
+    /// Only entries that contain this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) contains: Option<String>,
+    /// Where to search
+    #[arg(long, value_enum, default_value = "memory")]
+    pub(crate) search_in: SearchIn,
+    /// A ready vector: raw little-endian f32, or .npy; skips the embedder
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    pub(crate) query_vector: Option<PathBuf>,
+    /// Compare with every entry in full precision (what this build always does)
+    #[arg(long)]
+    pub(crate) exact: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchIn {
+    Memory,
+    Database,
+}
+
+/// `schema`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// Show which migrations are pending
+    Status,
+    /// Apply them
+    Migrate,
+}
+
+/// `eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Questions with known answers, jsonl or csv: query, gold (ids; empty = no entry answers it), optional id,
+    /// category, lang
+    pub(crate) golden: PathBuf,
+    /// Fail with exit code 5 when fewer than this share of the questions has a right entry among the best three
+    #[arg(long, value_name = "X")]
+    pub(crate) min_top3: Option<f64>,
+    /// Questions per call of the embedder
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<String>,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting, secrets masked
+    Show {
+        /// Say where each value comes from
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+/// `cache`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Count vectors that no row refers to
+    Stats,
+    /// Remove them
+    Prune {
+        /// Only those stored longer ago than this, such as 90d
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        older_than: String,
+        /// Say what would go, remove nothing
+        #[arg(long, short = 'n')]
+        dry_run: bool,
+    },
+}

@@ -1,0 +1,78 @@
+//! Flags of `migrate` and `sync`, and of everything that reads a source.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What to read, and how.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SourceArgs {
+    /// FAQ file: xlsx, csv, tsv or jsonl
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    pub(crate) faq_path: Option<String>,
+    /// Data set, the same formats; kept for those who come from INPUT_DATASET
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    pub(crate) input: Option<String>,
+    /// Column of a field: question, answer, category, subcategory or id; repeatable
+    #[arg(long, value_name = "FIELD=COLUMN", help_heading = "Source")]
+    pub(crate) map: Vec<String>,
+    /// Worksheet
+    #[arg(long, value_name = "NAME", help_heading = "Source")]
+    pub(crate) sheet: Option<String>,
+    /// Row of the column names, from 1
+    #[arg(long, value_name = "N", help_heading = "Source")]
+    pub(crate) header_row: Option<u32>,
+    /// What is embedded of each entry; {question}\n{answer} retrieves best
+    #[arg(long, value_name = "RECIPE", help_heading = "Source")]
+    pub(crate) embed_text: Option<String>,
+}
+
+/// What `migrate` and `sync` share.
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Show what would be done, write nothing
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+    /// Embed everything into a new version beside the live one, then switch at once
+    #[arg(long, alias = "force")]
+    pub(crate) force_recompute: bool,
+    /// Embed only what changed (the default)
+    #[arg(long, conflicts_with = "force_recompute")]
+    pub(crate) incremental: bool,
+    /// Texts per call
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<String>,
+    /// Calls in flight
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<String>,
+    /// Do not check the store afterwards
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Only this entry; repeatable
+    #[arg(long, value_name = "ID")]
+    pub(crate) only: Vec<String>,
+    /// Only entries of this category
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Option<String>,
+    /// Rows that may be deleted, beyond the guard of 20 %
+    #[arg(long, value_name = "N|N%")]
+    pub(crate) allow_delete: Option<String>,
+    /// Write the JSON report into this directory too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) metadata_dir: Option<PathBuf>,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) sync: SyncArgs,
+    /// Only check the store
+    #[arg(long, conflicts_with_all = ["migrate_schema", "force_recompute", "dry_run"])]
+    pub(crate) validate: bool,
+    /// Only create or upgrade the schema
+    #[arg(long, conflicts_with_all = ["force_recompute", "dry_run"])]
+    pub(crate) migrate_schema: bool,
+}

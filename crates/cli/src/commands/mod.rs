@@ -1,0 +1,53 @@
+//! One file per command. Each composes, calls, and hands what came out to `output`.
+
+mod cache;
+mod config;
+mod eval;
+mod migrate;
+mod reference;
+mod schema;
+mod search;
+mod source;
+mod status;
+mod sync;
+mod validate;
+
+use clap::CommandFactory;
+
+use crate::app::App;
+use crate::args::{Cli, Command};
+use crate::exit::{ExitCode, Failure};
+use crate::output::Output;
+
+/// Commands that need no settings, so that they work whatever the settings are.
+pub(crate) fn without_settings(
+    command: &Command,
+    output: Output,
+) -> Result<Option<ExitCode>, Failure> {
+    match command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "smart-support", &mut script);
+            output.raw(&String::from_utf8_lossy(&script));
+        }
+        Command::Reference { directory } => reference::write(directory)?,
+        _ => return Ok(None),
+    }
+    Ok(Some(ExitCode::Done))
+}
+
+/// Runs a command to its exit code.
+pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Migrate(args) => migrate::run(app, args).await,
+        Command::Sync(args) => sync::run(app, args, sync::Entrance::Sync).await,
+        Command::Validate(args) => validate::run(app, args).await,
+        Command::Search(args) => search::run(app, args).await,
+        Command::Status => status::run(app).await,
+        Command::Schema(command) => schema::run(app, command),
+        Command::Eval(args) => eval::run(app, args).await,
+        Command::Config(command) => config::run(app, command),
+        Command::Cache(command) => cache::run(app, command).await,
+        Command::Completions { .. } | Command::Reference { .. } => Ok(ExitCode::Done),
+    }
+}

@@ -1,0 +1,230 @@
+//! `search`: finds the entries that answer a question.
+
+use std::path::Path;
+use std::time::Instant;
+
+use embedder_client::{Embedder, Purpose};
+use retriever::{SearchOptions, search_store};
+use storage_core::{Embedding, Filter};
+
+use crate::app::{App, OpenStore, active_version};
+use crate::args::{SearchArgs, SearchIn, SourceArgs};
+use crate::commands::sync;
+use crate::env;
+use crate::exit::{ExitCode, Failure, usage};
+use crate::parts::{self, Access};
+use crate::settings::{number, predicate};
+use crate::wire;
+
+/// Entries one search may ask for.
+const MOST: usize = 1000;
+
+pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failure> {
+    let options = options(app, args)?;
+    let ready = args.query_vector.as_deref().map(read_vector).transpose()?;
+    let text = args
+        .text
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    if ready.is_none() && text.is_none() {
+        return Err(usage(
+            "no question; write smart-support search \"QUESTION\", or pass --query-vector FILE",
+        ));
+    }
+    if args.search_in == SearchIn::Database {
+        return Err(usage(
+            "this store cannot search in the database; leave --search-in out, every entry is compared in memory",
+        ));
+    }
+    let embedder = if ready.is_none() {
+        Some(app.embedder()?)
+    } else {
+        None
+    };
+    tracing::info!(
+        "Loading embeddings from storage ({})",
+        parts::describe(&app.settings.store)
+    );
+    let OpenStore { store, degraded } = app.open_or_memory(Access::Read, None)?;
+    if degraded.is_some() {
+        let nothing = SourceArgs::default();
+        let source = app.settings.source(&nothing)?.ok_or_else(|| {
+            usage("the store cannot be opened, and no source is named to read into memory; set FAQ_PATH")
+        })?;
+        sync::fill(app, &source, &*store).await?;
+    }
+    let status = store.status().await?;
+    let version = active_version(&status, app.collection(), embedder.as_deref())?;
+    let started = Instant::now();
+    let query = match (ready, &embedder, text) {
+        (Some(vector), _, _) => vector,
+        (None, Some(embedder), Some(text)) if version.is_some() => embed(&**embedder, text).await?,
+        _ => {
+            tracing::warn!(
+                "Collection {} has no entries yet; fill it with `smart-support migrate`",
+                app.collection()
+            );
+            Embedding::new(vec![1.0f32]).expect("one is a usable number")
+        }
+    };
+    let embed_ms = started.elapsed().as_secs_f64() * 1e3;
+    let started = Instant::now();
+    let found = search_store(&*store, app.collection(), &query, &options).await?;
+    let search = started.elapsed();
+    tracing::info!(
+        "Loaded {} embeddings in {:.2}s",
+        found.scanned,
+        search.as_secs_f64()
+    );
+    tracing::info!(
+        "System ready (total startup: {:.1}s)",
+        app.started.elapsed().as_secs_f64()
+    );
+    let hits = found.hits.iter().enumerate();
+    let document = wire::Search {
+        hits: hits
+            .map(|(position, hit)| wire::Hit::of(position + 1, hit.score, &hit.document))
+            .collect(),
+        generation: status
+            .collection(app.collection())
+            .map_or(0, |collection| collection.generation.0),
+        model: version.map(wire::Model::of),
+        mode: "exact",
+        ms: wire::SearchMilliseconds {
+            embed: embed_ms,
+            search: search.as_secs_f64() * 1e3,
+            total: app.started.elapsed().as_secs_f64() * 1e3,
+        },
+        degraded,
+    };
+    print(app, &document);
+    app.output.document(&document)?;
+    Ok(ExitCode::Done)
+}
+
+fn print(app: &App, document: &wire::Search) {
+    let output = app.output;
+    if document.hits.is_empty() {
+        output.print("No entry was found. A lower --threshold or fewer filters may find one.");
+    }
+    for hit in &document.hits {
+        let category = [hit.category.as_deref(), hit.subcategory.as_deref()]
+            .into_iter()
+            .flatten();
+        let category = category.collect::<Vec<_>>().join(" › ");
+        let row = hit
+            .source_row
+            .map_or_else(String::new, |row| format!(", row {row}"));
+        output.print(format!("{}. {:.3}  {}", hit.rank, hit.score, hit.question));
+        output.print(format!("   {category} ({}{row})", hit.id));
+        for line in hit.answer.lines() {
+            output.print(format!("   {line}"));
+        }
+        if hit.rank < document.hits.len() {
+            output.print("");
+        }
+    }
+}
+
+async fn embed(embedder: &dyn Embedder, text: &str) -> Result<Embedding, Failure> {
+    let inputs = [storage_core::normalise(text)];
+    let mut answer = embedder.embed(&inputs, Purpose::Query).await?;
+    answer
+        .vectors
+        .pop()
+        .ok_or_else(|| Failure::new(ExitCode::Failed, "the provider answered without a vector"))
+}
+
+fn options(app: &App, args: &SearchArgs) -> Result<SearchOptions, Failure> {
+    let layers = &app.settings.layers;
+    let top_k = layers
+        .parse(env::TOP_K, "a number from 1 to 1000", |text| {
+            number(text, 1..=MOST)
+        })?
+        .unwrap_or(3);
+    let threshold = layers.parse(env::THRESHOLD, "a number from -1 to 1", |text| {
+        number(text, -1.0..=1.0)
+    })?;
+    let metadata = args
+        .filter
+        .iter()
+        .map(|text| predicate(text))
+        .collect::<Result<_, _>>()?;
+    Ok(SearchOptions {
+        top_k,
+        threshold,
+        filter: Filter {
+            category: args.category.clone(),
+            document: args.document.clone(),
+            contains: args.contains.clone(),
+            metadata,
+        },
+    })
+}
+
+/// Reads raw little-endian f32, or the first row of a `.npy` file of f32 or f64.
+fn read_vector(path: &Path) -> Result<Embedding, Failure> {
+    let wrong =
+        |why: &dyn std::fmt::Display| usage(format!("query vector {}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let numbers = if bytes.starts_with(b"\x93NUMPY") {
+        npy(&bytes).map_err(|why| wrong(&why))?
+    } else {
+        bytes
+    };
+    Embedding::from_le_bytes(&numbers).map_err(|error| wrong(&error))
+}
+
+/// The numbers of a `.npy` file of one vector, as little-endian f32. The format: magic, two version bytes, header
+/// length (u16 in version 1, u32 after), a Python dictionary, then the numbers.
+fn npy(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+    const SHORT: &str = "the .npy file is cut off";
+    let wide = bytes.get(6).ok_or(SHORT)? >= &2;
+    let (length, start) = if wide {
+        let field = bytes
+            .get(8..12)
+            .and_then(|field| field.try_into().ok())
+            .ok_or(SHORT)?;
+        (u32::from_le_bytes(field) as usize, 12)
+    } else {
+        let field = bytes
+            .get(8..10)
+            .and_then(|field| field.try_into().ok())
+            .ok_or(SHORT)?;
+        (usize::from(u16::from_le_bytes(field)), 10)
+    };
+    let header = bytes.get(start..start + length).ok_or(SHORT)?;
+    let header = std::str::from_utf8(header).map_err(|_| "the .npy header is not text")?;
+    let body = &bytes[start + length..];
+    let shape = header
+        .split("'shape':")
+        .nth(1)
+        .and_then(|rest| rest.split('(').nth(1)?.split(')').next());
+    let sizes: Vec<usize> = shape
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(|size| size.trim().parse().ok())
+        .collect();
+    let one_vector = matches!(sizes.as_slice(), [_] | [1, _]);
+    match (
+        one_vector,
+        header.contains("'<f4'"),
+        header.contains("'<f8'"),
+    ) {
+        (false, ..) => Err("the .npy file does not hold one vector"),
+        (true, true, _) => Ok(body.to_vec()),
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "scores are f32; half of the digits are for the file only"
+        )]
+        (true, _, true) => {
+            let (words, _) = body.as_chunks::<8>();
+            Ok(words
+                .iter()
+                .flat_map(|word| (f64::from_le_bytes(*word) as f32).to_le_bytes())
+                .collect())
+        }
+        _ => Err("the .npy file holds neither f32 nor f64"),
+    }
+}

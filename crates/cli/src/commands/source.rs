@@ -1,0 +1,82 @@
+//! Reads the source a command was given.
+
+use std::time::Instant;
+
+use faq_source::{SourceLimits, SourceOptions, SourceSnapshot};
+
+use crate::app::App;
+use crate::args::SourceArgs;
+use crate::exit::{Failure, usage};
+use crate::settings::SourceSettings;
+
+/// A source that was read, and the seconds it took.
+pub(crate) struct ReadSource {
+    pub(crate) snapshot: SourceSnapshot,
+    pub(crate) seconds: f64,
+}
+
+/// The source, or an error that names the ways to name one.
+pub(crate) fn named(app: &App, args: &SourceArgs) -> Result<SourceSettings, Failure> {
+    app.settings.source(args)?.ok_or_else(|| {
+        usage("no source is named; pass --faq-path FILE, or set FAQ_PATH or INPUT_DATASET")
+    })
+}
+
+/// Reads the source and tells what was noticed.
+pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
+    let started = Instant::now();
+    tracing::info!("Loading FAQ database...");
+    let required = settings
+        .embed_text
+        .iter()
+        .flat_map(|recipe| recipe.columns().map(ToOwned::to_owned))
+        .collect();
+    let options = SourceOptions {
+        sheet: settings.sheet.clone(),
+        header_row: settings.header_row,
+        mapping: settings.map.clone(),
+        required_columns: required,
+    };
+    let snapshot = faq_source::open(&settings.path, &options)?.read(&SourceLimits::default())?;
+    for notice in &snapshot.notices {
+        tracing::info!("{notice}");
+    }
+    for issue in &snapshot.issues {
+        let place = place(
+            issue.locator.sheet.as_deref(),
+            issue.locator.row,
+            issue.column.as_deref(),
+        );
+        let outcome = if issue.kind.rejects() {
+            "left out"
+        } else {
+            "kept"
+        };
+        tracing::warn!("{place}: {} ({outcome})", issue.problem);
+    }
+    let plural = |count: usize, one: &str, many: &str| {
+        format!("{count} {}", if count == 1 { one } else { many })
+    };
+    tracing::info!(
+        "Found {} across {}",
+        plural(snapshot.rows.len(), "template", "templates"),
+        plural(snapshot.categories(), "category", "categories")
+    );
+    Ok(ReadSource {
+        snapshot,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// `sheet "FAQ", row 12, column C`, as far as it is known.
+pub(crate) fn place(sheet: Option<&str>, row: Option<u64>, column: Option<&str>) -> String {
+    let sheet = sheet.map(|sheet| format!("sheet {sheet:?}"));
+    let row = row.map(|row| format!("row {row}"));
+    let column = column.map(|column| format!("column {column}"));
+    let parts: Vec<String> = [sheet, row, column].into_iter().flatten().collect();
+    if parts.is_empty() {
+        "source".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}

@@ -1,0 +1,97 @@
+//! `status`: what a store holds.
+
+use crate::app::App;
+use crate::exit::{ExitCode, Failure};
+use crate::parts::{self, Access};
+use crate::settings::StoreLocation;
+use crate::wire;
+
+pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
+    let opened = app.open_or_memory(Access::Read, None)?;
+    let status = opened.store.status().await?;
+    let bytes = opened.store.bytes().await?;
+    let cache = opened.store.cache_stats().await?;
+    let document = wire::Status {
+        store: parts::describe(&app.settings.store),
+        store_origin: match &app.settings.store {
+            StoreLocation::Sqlite(_, origin) => origin.clone(),
+            _ => String::new(),
+        },
+        backend: status.backend,
+        schema_version: status.schema_version,
+        generation: status.generation.0,
+        model: status.active(app.collection()).map(wire::Model::of),
+        collections: wire::Collection::all(&status),
+        bytes: wire::Bytes {
+            file: bytes.file,
+            vectors: bytes.vectors,
+            text: bytes.text,
+            cache: cache.unreferenced_bytes,
+        },
+        degraded: opened.degraded,
+    };
+    print(app, &document);
+    app.output.document(&document)?;
+    Ok(ExitCode::Done)
+}
+
+fn print(app: &App, status: &wire::Status) {
+    let output = app.output;
+    output.print(format!(
+        "Store       {} ({})",
+        status.store, status.store_origin
+    ));
+    output.print(format!(
+        "Backend     {}, schema {}, generation {}",
+        status.backend, status.schema_version, status.generation
+    ));
+    if let Some(reason) = &status.degraded {
+        output.print(format!("DEGRADED    {reason}"));
+    }
+    let bytes = &status.bytes;
+    output.print(format!(
+        "Size        {} on disk: vectors {}, text {}, unreferenced vectors {}",
+        size(bytes.file),
+        size(bytes.vectors),
+        size(bytes.text),
+        size(bytes.cache)
+    ));
+    for collection in &status.collections {
+        output.print(format!(
+            "\nCollection  {}: {} templates in {} documents, generation {}, coverage {:.1}%",
+            collection.name,
+            collection.records,
+            collection.documents,
+            collection.generation,
+            collection.coverage * 100.0
+        ));
+        if let Some(model) = &collection.model {
+            output.print(format!(
+                "Model       {} of {} ({} dimensions)",
+                model.name, model.provider, model.dimensions
+            ));
+        }
+        for count in &collection.records_by_category {
+            output.print(format!(
+                "  {:>6}  {}",
+                count.records,
+                count.category.as_deref().unwrap_or("(no category)")
+            ));
+        }
+    }
+    if status.collections.is_empty() {
+        output
+            .print("\nNo entries yet; fill the store with `smart-support migrate --faq-path FILE`");
+    }
+}
+
+/// Bytes for a person: `1.1 MB`.
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}

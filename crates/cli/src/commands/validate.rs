@@ -1,0 +1,90 @@
+//! `validate`: the checks of a store, and of a source against it.
+
+use std::sync::Arc;
+
+use embedder_client::BatchLimits;
+use storage_core::{Check, IntegrityReport, check_names};
+use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
+
+use crate::app::{self, App};
+use crate::args::{SourceArgs, ValidateArgs};
+use crate::commands::source;
+use crate::exit::{ExitCode, Failure};
+use crate::output::Output;
+use crate::parts::Access;
+use crate::wire;
+
+pub(crate) async fn run(app: &App, args: &ValidateArgs) -> Result<ExitCode, Failure> {
+    let typed = args.source.faq_path.is_some() || args.source.input.is_some();
+    check(app, typed.then_some(&args.source)).await
+}
+
+/// Checks the store; with a source, also that against it.
+pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitCode, Failure> {
+    let store = app.open(Access::Read, None)?;
+    tracing::info!("Validating storage integrity...");
+    let mut report = store.check().await?;
+    if let Some(typed) = typed {
+        let named = source::named(app, typed)?;
+        let snapshot = source::read(&named)?.snapshot;
+        let total = snapshot.rows.len();
+        let rejected = snapshot.rejected().count();
+        let context = SyncContext {
+            store: &*store,
+            embedder: Arc::new(crate::parts::StoredModel::of(&*store, app.collection()).await?),
+            progress: &NoProgress,
+            clock: &app::now,
+            run: app::run_id(),
+            batch: BatchLimits { texts: 1, bytes: 1 },
+            concurrency: 1,
+        };
+        let policy = SyncPolicy {
+            deletes: DeleteAllowance::Percent(100.0),
+            embed_text: named.embed_text.clone(),
+            ..SyncPolicy::default()
+        };
+        let plan = prepare(&context, app.collection(), snapshot, policy)
+            .await?
+            .plan;
+        let detail = format!(
+            "Source and store: {} equal, {} new, {} modified, {} relabelled, {} gone, {rejected} unreadable",
+            plan.unchanged,
+            plan.added(),
+            plan.modified(),
+            plan.relabelled() + plan.renamed(),
+            plan.deletes.len() + plan.withheld,
+        );
+        let differences = plan.differences() + plan.withheld + plan.failed.len();
+        let mut check = Check::compare(check_names::SOURCE, plan.unchanged, total, detail);
+        check.ok = differences == 0;
+        report.checks.push(check);
+    }
+    let output = app.output;
+    print(output, &report);
+    output.print(if report.is_ok() {
+        "\nValidation passed!"
+    } else {
+        "\nValidation failed: faults are marked above"
+    });
+    output.document(&wire::Validation::from(&report))?;
+    Ok(if report.is_ok() {
+        ExitCode::Done
+    } else {
+        ExitCode::FaultsFound
+    })
+}
+
+/// Prints a line a check.
+pub(crate) fn print(output: Output, report: &IntegrityReport) {
+    for check in &report.checks {
+        let line = format!("{} {}", output.mark(check.ok), check.detail);
+        if check.ok {
+            output.say(line);
+        } else {
+            output.print(format!(
+                "{line} (found {}, expected {})",
+                check.found, check.expected
+            ));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Why a command ended, and with which code: the one place that knows the exit codes.
+
+use std::fmt;
+
+use embedder_client::{EmbedError, EmbedErrorKind};
+use faq_source::SourceError;
+use storage_core::{StoreError, StoreErrorKind};
+use sync_engine::{SyncError, SyncErrorKind};
+
+/// Documented, stable exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitCode {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    SomeRowsFailed = 3,
+    FaultsFound = 4,
+    GateFailed = 5,
+    Refused = 6,
+    TryAgain = 75,
+}
+
+/// A command that did not succeed: its exit code, and what to tell the user.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: ExitCode,
+    pub(crate) message: String,
+    /// Each deeper cause, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// The store's own kind, where the store failed.
+    pub(crate) store: Option<StoreErrorKind>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ExitCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            causes: Vec::new(),
+            store: None,
+        }
+    }
+
+    fn of(code: ExitCode, error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(error.source(), |error| (*error).source())
+            .map(ToString::to_string);
+        Self {
+            code,
+            message: error.to_string(),
+            causes: causes.collect(),
+            store: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.causes
+            .iter()
+            .try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+/// A mistake in flags, settings or files named by them.
+pub(crate) fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(ExitCode::Usage, message)
+}
+
+fn store_code(kind: StoreErrorKind) -> ExitCode {
+    match kind {
+        StoreErrorKind::Busy | StoreErrorKind::Unavailable => ExitCode::TryAgain,
+        StoreErrorKind::Foreign | StoreErrorKind::Unsupported | StoreErrorKind::NotFound => {
+            ExitCode::Usage
+        }
+        StoreErrorKind::SchemaOld | StoreErrorKind::SchemaNew | StoreErrorKind::Model => {
+            ExitCode::Refused
+        }
+        _ => ExitCode::Failed,
+    }
+}
+
+fn embed_code(kind: EmbedErrorKind) -> ExitCode {
+    match kind {
+        EmbedErrorKind::Configuration | EmbedErrorKind::Unsupported => ExitCode::Usage,
+        EmbedErrorKind::Unavailable => ExitCode::TryAgain,
+        EmbedErrorKind::Dimensions => ExitCode::Refused,
+        _ => ExitCode::Failed,
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self {
+            store: Some(error.kind()),
+            ..Self::of(store_code(error.kind()), &error)
+        }
+    }
+}
+
+impl From<EmbedError> for Failure {
+    fn from(error: EmbedError) -> Self {
+        Self::of(embed_code(error.kind()), &error)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        // Whatever is wrong with a source, the user mends it by naming or saving another file.
+        Self::of(ExitCode::Usage, &error)
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        let code = match error.kind() {
+            SyncErrorKind::DeleteGuard | SyncErrorKind::Model => ExitCode::Refused,
+            SyncErrorKind::SourceConflict | SyncErrorKind::Selection => ExitCode::Usage,
+            SyncErrorKind::Conflict => ExitCode::TryAgain,
+            SyncErrorKind::Store(kind) => store_code(kind),
+            SyncErrorKind::Embed(kind) => embed_code(kind),
+            _ => ExitCode::Failed,
+        };
+        Self::of(code, &error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::of(ExitCode::Failed, &error)
+    }
+}

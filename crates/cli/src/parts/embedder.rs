@@ -1,0 +1,60 @@
+//! Builds the embedder that was chosen.
+
+use std::sync::Arc;
+
+use embedder_client::{
+    EmbedError, EmbedErrorKind, Embedder, HashEmbedder, HttpSettings, OllamaEmbedder,
+    OpenAiEmbedder,
+};
+
+use super::local;
+use crate::output::Output;
+use crate::settings::{EmbedderSettings, Provider};
+
+/// Where Ollama listens unless it is told otherwise.
+const OLLAMA: &str = "http://localhost:11434";
+
+/// The provider that was chosen, without calling it.
+pub(crate) fn build(
+    settings: &EmbedderSettings,
+    output: Output,
+) -> Result<Arc<dyn Embedder>, EmbedError> {
+    match settings.provider {
+        Provider::Local => local::build(settings, output),
+        Provider::Hash => Ok(Arc::new(HashEmbedder::default())),
+        Provider::OpenAi => {
+            let base_url = settings.base_url.clone().ok_or_else(|| {
+                let message = "no address of the embedding API; set EMBEDDING_BASE_URL, such as https://HOST/v1";
+                EmbedError::new(EmbedErrorKind::Configuration, message)
+            })?;
+            // The model of seed installations; whoever uses another one names it.
+            Ok(Arc::new(OpenAiEmbedder::new(http(
+                settings, base_url, "bge-m3",
+            ))?))
+        }
+        Provider::Ollama => {
+            let base_url = settings
+                .base_url
+                .clone()
+                .unwrap_or_else(|| OLLAMA.to_owned());
+            Ok(Arc::new(OllamaEmbedder::new(http(
+                settings,
+                base_url,
+                "nomic-embed-text",
+            ))?))
+        }
+    }
+}
+
+fn http(settings: &EmbedderSettings, base_url: String, default_model: &str) -> HttpSettings {
+    let model = settings.model.as_deref().unwrap_or(default_model);
+    HttpSettings {
+        api_key: settings.api_key.clone(),
+        query_prefix: settings.query_prefix.clone(),
+        passage_prefix: settings.passage_prefix.clone(),
+        timeout: settings.timeout,
+        max_retries: settings.max_retries,
+        requests_per_minute: settings.requests_per_minute,
+        ..HttpSettings::new(base_url, model)
+    }
+}

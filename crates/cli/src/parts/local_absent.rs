@@ -1,0 +1,22 @@
+//! The local model, in a build without it.
+
+use std::sync::Arc;
+
+use embedder_client::{EmbedError, EmbedErrorKind, Embedder};
+
+use crate::output::Output;
+use crate::settings::EmbedderSettings;
+
+/// Whether this build has it.
+pub(crate) const AVAILABLE: bool = false;
+
+pub(crate) fn build(
+    _settings: &EmbedderSettings,
+    _output: Output,
+) -> Result<Arc<dyn Embedder>, EmbedError> {
+    Err(EmbedError::new(
+        EmbedErrorKind::Unsupported,
+        "this build has no local model (feature `local-model`); build it with: cargo build --release -p cli --features \
+         local-model, or set EMBEDDING_PROVIDER to openai, ollama or hash",
+    ))
+}

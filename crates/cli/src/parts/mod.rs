@@ -1,0 +1,125 @@
+//! Composition: each optional part as twin files with the same functions, one for a build that has it and one that
+//! says how to get it. The only place where features are looked at.
+
+mod embedder;
+mod stored_model;
+
+#[cfg(feature = "local-model")]
+mod local;
+#[cfg(not(feature = "local-model"))]
+#[path = "local_absent.rs"]
+mod local;
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+#[path = "sqlite_absent.rs"]
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage_core::{EmbeddingStore, MemoryStore, SchemaStatus, StoreError, StoreErrorKind};
+
+use crate::settings::StoreLocation;
+
+pub(crate) use embedder::build as embedder;
+pub(crate) use local::AVAILABLE as LOCAL_MODEL;
+pub(crate) use stored_model::StoredModel;
+
+/// What a command wants of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Look, write nothing anywhere.
+    Read,
+    /// Change a store that is there and has today's schema.
+    Write,
+    /// Create the store where there is none, and bring its schema up to date.
+    Create,
+}
+
+/// What was asked of a store, as one value: every backend takes the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening {
+    pub(crate) access: Access,
+    /// Numbers per vector, where they are known: a new file is laid out for them.
+    pub(crate) dimensions: Option<u32>,
+    /// How long to wait while another process holds the store.
+    pub(crate) wait: Duration,
+}
+
+/// Opens the store that was named.
+pub(crate) fn open(
+    location: &StoreLocation,
+    opening: Opening,
+) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
+    match location {
+        StoreLocation::Sqlite(path, origin) => {
+            sqlite::open(path, opening).map_err(|error| explain(error, path, origin))
+        }
+        StoreLocation::SqliteMemory => sqlite::open_in_memory(opening),
+        StoreLocation::Postgres => Err(postgres_absent()),
+    }
+}
+
+/// What the store says of its schema.
+pub(crate) fn schema_status(location: &StoreLocation) -> Result<SchemaStatus, StoreError> {
+    match location {
+        StoreLocation::Sqlite(path, origin) => {
+            sqlite::schema_status(path).map_err(|error| explain(error, path, origin))
+        }
+        StoreLocation::SqliteMemory => sqlite::fresh_schema(),
+        StoreLocation::Postgres => Err(postgres_absent()),
+    }
+}
+
+/// The store as a user writes it; never holds a secret.
+pub(crate) fn describe(location: &StoreLocation) -> String {
+    match location {
+        StoreLocation::Sqlite(path, _) => format!("sqlite:{}", path.display()),
+        StoreLocation::SqliteMemory => "sqlite::memory:".to_owned(),
+        StoreLocation::Postgres => "postgres".to_owned(),
+    }
+}
+
+/// Bytes of the store on disk, its write-ahead log included.
+pub(crate) fn file_bytes(location: &StoreLocation) -> u64 {
+    let StoreLocation::Sqlite(path, _) = location else {
+        return 0;
+    };
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    size(path) + size(Path::new(&log))
+}
+
+/// A store that forgets: the fallback of `--on-store-error memory`, and the empty place a dry run plans against.
+pub(crate) fn memory() -> Arc<dyn EmbeddingStore> {
+    Arc::new(MemoryStore::new())
+}
+
+/// A path that is wrong was typed, or came from somewhere: say from where.
+fn explain(error: StoreError, path: &Path, origin: &str) -> StoreError {
+    if error.kind() != StoreErrorKind::NotFound {
+        return error;
+    }
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    StoreError::new(
+        StoreErrorKind::NotFound,
+        "open",
+        format!(
+            "there is no store at {} (path from: {origin}); create it with `smart-support migrate --faq-path FILE`",
+            shown.display()
+        ),
+    )
+}
+
+fn postgres_absent() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unsupported,
+        "open",
+        "this build has no PostgreSQL backend (feature `postgres`), and this version cannot be built with one yet; use \
+         SQLite with --store sqlite:PATH",
+    )
+}

@@ -1,0 +1,32 @@
+//! SQLite, in a build without it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use storage_core::{EmbeddingStore, SchemaStatus, StoreError, StoreErrorKind};
+
+use super::Opening;
+
+pub(crate) fn open(_path: &Path, _opening: Opening) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
+    Err(absent())
+}
+
+pub(crate) fn open_in_memory(_opening: Opening) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
+    Err(absent())
+}
+
+pub(crate) fn schema_status(_path: &Path) -> Result<SchemaStatus, StoreError> {
+    Err(absent())
+}
+
+pub(crate) fn fresh_schema() -> Result<SchemaStatus, StoreError> {
+    Err(absent())
+}
+
+fn absent() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unsupported,
+        "open",
+        "this build has no SQLite backend (feature `sqlite`); build it with: cargo build --release -p cli --features sqlite",
+    )
+}

@@ -1,0 +1,305 @@
+//! Where values come from: flag, environment, `.env`, `smart-support.toml`, user file, default; the first that
+//! speaks wins, and its origin is kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::env::{SETTINGS, Setting, find};
+use crate::exit::{Failure, usage};
+
+/// Which layer gave a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Flag,
+    Environment(String),
+    EnvFile(PathBuf, String),
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::EnvFile(path, name) => write!(f, "{} {name}", path.display()),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Origin {
+    /// Flags and variables are typed for this run; files and defaults are standing.
+    pub(crate) fn level(&self) -> u8 {
+        match self {
+            Self::Flag => 0,
+            Self::Environment(_) => 1,
+            Self::EnvFile(..) => 2,
+            Self::File(_) => 3,
+            Self::Default => 5,
+        }
+    }
+}
+
+/// A value and the layer that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
+}
+
+/// Every value that was given, resolved.
+#[derive(Default)]
+pub(crate) struct Layers {
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secret.
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+/// Where the standing layers are read from.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// `--config`: must exist.
+    pub(crate) config: Option<PathBuf>,
+    /// `--env-file`: must exist.
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+impl Layers {
+    /// Resolves every setting. `flags` are pairs of key and value as typed.
+    pub(crate) fn read(
+        flags: Vec<(&'static str, String)>,
+        places: &Places,
+    ) -> Result<Self, Failure> {
+        let mut layers = Self::default();
+        for (key, text) in flags {
+            layers.offer(key, text, Origin::Flag);
+        }
+        let environment =
+            |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        layers.offer_variables(&environment, &|name| Origin::Environment(name.to_owned()))?;
+        if let Some((path, variables)) = env_file(places)? {
+            let lookup = |name: &str| variables.get(name).cloned();
+            layers.offer_variables(&lookup, &|name| {
+                Origin::EnvFile(path.clone(), name.to_owned())
+            })?;
+        }
+        for path in settings_files(places)? {
+            for (key, text) in read_settings_file(&path)? {
+                layers.offer(key, text, Origin::File(path.clone()));
+            }
+        }
+        for setting in SETTINGS {
+            if let Some(default) = setting.default {
+                layers.offer(setting.key, default.to_owned(), Origin::Default);
+            }
+        }
+        Ok(layers)
+    }
+
+    fn offer(&mut self, key: &'static str, text: String, origin: Origin) {
+        self.values.entry(key).or_insert(Value { text, origin });
+    }
+
+    fn offer_variables(
+        &mut self,
+        lookup: &dyn Fn(&str) -> Option<String>,
+        origin: &dyn Fn(&str) -> Origin,
+    ) -> Result<(), Failure> {
+        for setting in SETTINGS {
+            for name in setting.variables {
+                // An empty variable is an unset one: that is how compose files and CI leave things out.
+                if let Some(text) = lookup(name).filter(|text| !text.is_empty()) {
+                    self.offer(setting.key, text, origin(name));
+                } else if setting.secret {
+                    let file = format!("{name}_FILE");
+                    if let Some(path) = lookup(&file).filter(|path| !path.is_empty()) {
+                        self.offer(
+                            setting.key,
+                            read_secret(&file, Path::new(&path))?,
+                            origin(&file),
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a setting, where anything gives one.
+    pub(crate) fn get(&self, key: &'static str) -> Option<&Value> {
+        debug_assert!(find(key).is_some(), "{key} is not in the table of settings");
+        self.values.get(key)
+    }
+
+    /// The value's text.
+    pub(crate) fn text(&self, key: &'static str) -> Option<&str> {
+        self.get(key).map(|value| value.text.as_str())
+    }
+
+    /// The value, read as `T`; the error names setting, value and origin.
+    pub(crate) fn parse<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        match read(value.text.trim()) {
+            Some(read) => Ok(Some(read)),
+            None => Err(usage(format!(
+                "{key} is {:?} ({}); expected {expected}",
+                value.text, value.origin
+            ))),
+        }
+    }
+
+    /// Every setting with its value, in the table's order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Setting, Option<&Value>)> {
+        SETTINGS
+            .iter()
+            .map(|setting| (setting, self.values.get(setting.key)))
+    }
+}
+
+fn read_secret(variable: &str, path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+        .map_err(|error| {
+            usage(format!(
+                "{variable} names {}, which cannot be read: {error}",
+                path.display()
+            ))
+        })
+}
+
+/// The nearest `.env`, upward from the working directory, or the one that was named. Never changes the process's
+/// environment, so a variable that is set always wins.
+fn env_file(places: &Places) -> Result<Option<(PathBuf, BTreeMap<String, String>)>, Failure> {
+    let path = match &places.env_file {
+        Some(path) => path.clone(),
+        None => {
+            let here = std::env::current_dir().unwrap_or_default();
+            match here
+                .ancestors()
+                .map(|directory| directory.join(".env"))
+                .find(|path| path.is_file())
+            {
+                Some(path) => path,
+                None => return Ok(None),
+            }
+        }
+    };
+    let unreadable = |error: &dyn fmt::Display| {
+        usage(format!(
+            "environment file {} cannot be read: {error}",
+            path.display()
+        ))
+    };
+    let entries = dotenvy::from_path_iter(&path).map_err(|error| unreadable(&error))?;
+    let mut variables = BTreeMap::new();
+    for entry in entries {
+        // The parser's message would quote the line, and the line may be a key.
+        let (name, value) = entry.map_err(|_| unreadable(&"a line is not NAME=VALUE"))?;
+        variables.insert(name, value);
+    }
+    Ok(Some((path, variables)))
+}
+
+/// The project's settings file, then the user's.
+fn settings_files(places: &Places) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    match &places.config {
+        Some(path) if !path.is_file() => {
+            return Err(usage(format!(
+                "settings file {} does not exist",
+                path.display()
+            )));
+        }
+        Some(path) => files.push(path.clone()),
+        None => files.push(PathBuf::from("smart-support.toml")),
+    }
+    if let Some(directory) = user_directory("XDG_CONFIG_HOME", ".config") {
+        files.push(directory.join("smart-support").join("smart-support.toml"));
+    }
+    files.retain(|path| path.is_file());
+    Ok(files)
+}
+
+/// A directory of the user by the XDG rules.
+pub(crate) fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set(variable)
+        .filter(|path| path.is_absolute())
+        .or_else(|| set("HOME").map(|home| home.join(below_home)))
+}
+
+fn read_settings_file(path: &Path) -> Result<Vec<(&'static str, String)>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        usage(format!(
+            "settings file {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        usage(format!(
+            "settings file {}: {}",
+            path.display(),
+            error.message()
+        ))
+    })?;
+    let mut found = Vec::new();
+    flatten("", &toml::Value::Table(table), &mut found);
+    let mut settings = Vec::new();
+    for (key, text) in found {
+        let Some(setting) = find(&key) else {
+            let near = nearest(&key, SETTINGS.iter().map(|setting| setting.key));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            return Err(usage(format!(
+                "settings file {} has an unknown key {key}{hint}",
+                path.display()
+            )));
+        };
+        settings.push((setting.key, text));
+    }
+    Ok(settings)
+}
+
+fn flatten(prefix: &str, value: &toml::Value, found: &mut Vec<(String, String)>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let key = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                flatten(&key, value, found);
+            }
+        }
+        toml::Value::String(text) => found.push((prefix.to_owned(), text.clone())),
+        other => found.push((prefix.to_owned(), other.to_string())),
+    }
+}
+
+/// The most similar of some names, where one is similar at all.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, other)| other)
+}

@@ -1,0 +1,237 @@
+//! What was meant: one [`Settings`] value out of flags, environment and files. From here on nobody reads a flag or a
+//! variable.
+
+mod layers;
+mod read;
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use storage_core::{CollectionName, EmbedText};
+
+use crate::args::{Cli, Command, GlobalArgs, OnStoreError, SourceArgs, SyncArgs};
+use crate::env;
+use crate::exit::{Failure, usage};
+
+pub(crate) use layers::{Layers, Origin, Places, nearest, user_directory};
+pub(crate) use read::{duration, number, predicate};
+
+/// Where the vectors are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreLocation {
+    /// A SQLite file, with the words that tell where its path came from.
+    Sqlite(PathBuf, String),
+    /// SQLite in memory: gone when the command ends.
+    SqliteMemory,
+    /// A PostgreSQL database.
+    Postgres,
+}
+
+/// Which embedder to use, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct EmbedderSettings {
+    pub(crate) provider: Provider,
+    pub(crate) model: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key: Option<SecretString>,
+    pub(crate) model_path: Option<PathBuf>,
+    pub(crate) model_url: Option<String>,
+    pub(crate) offline: bool,
+    pub(crate) query_prefix: String,
+    pub(crate) passage_prefix: String,
+    pub(crate) requests_per_minute: Option<NonZeroU32>,
+    pub(crate) timeout: Duration,
+    pub(crate) max_retries: u32,
+}
+
+/// The embedding providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provider {
+    Local,
+    OpenAi,
+    Ollama,
+    Hash,
+}
+
+impl Provider {
+    pub(crate) const ALL: [Self; 4] = [Self::Local, Self::OpenAi, Self::Ollama, Self::Hash];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::OpenAi => "openai",
+            Self::Ollama => "ollama",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// A source to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceSettings {
+    pub(crate) path: PathBuf,
+    pub(crate) map: Vec<(String, String)>,
+    pub(crate) sheet: Option<String>,
+    pub(crate) header_row: Option<u32>,
+    pub(crate) embed_text: Option<EmbedText>,
+}
+
+/// Batches and calls in flight; `None` leaves the choice to the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchSettings {
+    pub(crate) size: usize,
+    pub(crate) concurrency: usize,
+    /// Whether somebody chose them, or they are the defaults for an API.
+    pub(crate) given: bool,
+}
+
+/// Everything a command needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) layers: Layers,
+    pub(crate) store: StoreLocation,
+    pub(crate) collection: CollectionName,
+    pub(crate) on_store_error: OnStoreError,
+    pub(crate) wait: Duration,
+    /// Things to say once, as soon as there is somebody to say them to.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Resolves what every command needs; the rest is resolved when a command asks.
+    pub(crate) fn resolve(cli: &Cli) -> Result<Self, Failure> {
+        let places = Places {
+            config: cli.global.config.clone(),
+            env_file: cli.global.env_file.clone(),
+        };
+        let layers = Layers::read(flags(cli), &places)?;
+        let mut warnings = Vec::new();
+        if cli.global.storage.postgres_password.is_some() {
+            warnings.push(
+                "--postgres-password shows in the process list; use POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD"
+                    .to_owned(),
+            );
+        }
+        let store = read::store_location(&layers, &cli.global.storage, &mut warnings)?;
+        let name = layers.text(env::COLLECTION).unwrap_or_default().to_owned();
+        let collection = CollectionName::new(name).map_err(|error| usage(error.to_string()))?;
+        let on_store_error = layers
+            .parse(env::ON_STORE_ERROR, "fail or memory", |text| match text {
+                "fail" => Some(OnStoreError::Fail),
+                "memory" => Some(OnStoreError::Memory),
+                _ => None,
+            })?
+            .unwrap_or(OnStoreError::Fail);
+        let wait = layers
+            .parse(env::WAIT, "a time such as 30s", duration)?
+            .unwrap_or_default();
+        Ok(Self {
+            layers,
+            store,
+            collection,
+            on_store_error,
+            wait,
+            warnings,
+        })
+    }
+
+    /// The embedder that was chosen.
+    pub(crate) fn embedder(&self) -> Result<EmbedderSettings, Failure> {
+        read::embedder(&self.layers)
+    }
+
+    /// The source that was named, by flag or otherwise; `None` when nobody named one.
+    pub(crate) fn source(&self, args: &SourceArgs) -> Result<Option<SourceSettings>, Failure> {
+        read::source(&self.layers, args)
+    }
+
+    /// How texts are sent.
+    pub(crate) fn batches(&self) -> Result<BatchSettings, Failure> {
+        let count = |key| {
+            self.layers.parse(key, "a number from 1 to 2048", |text| {
+                number(text, 1..=2048)
+            })
+        };
+        let given = |key| {
+            self.layers
+                .get(key)
+                .is_some_and(|value| value.origin != Origin::Default)
+        };
+        Ok(BatchSettings {
+            size: count(env::BATCH_SIZE)?.unwrap_or(10),
+            concurrency: count(env::CONCURRENCY)?.unwrap_or(4),
+            given: given(env::BATCH_SIZE) || given(env::CONCURRENCY),
+        })
+    }
+}
+
+/// Flags that are settings, as pairs of key and value.
+fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
+    let GlobalArgs {
+        store,
+        collection,
+        on_store_error,
+        wait,
+        storage,
+        model,
+        ..
+    } = &cli.global;
+    let on_error = on_store_error.map(|what| match what {
+        OnStoreError::Fail => "fail".to_owned(),
+        OnStoreError::Memory => "memory".to_owned(),
+    });
+    let mut flags = vec![
+        (env::STORE, store.clone()),
+        (env::COLLECTION, collection.clone()),
+        (env::ON_STORE_ERROR, on_error),
+        (env::WAIT, wait.clone()),
+        (env::STORAGE_BACKEND, storage.storage_backend.clone()),
+        (env::SQLITE_PATH, storage.sqlite_path.clone()),
+        (env::MODEL_PATH, model.model_path.clone()),
+        (env::OFFLINE, model.offline.then(|| "true".to_owned())),
+    ];
+    let (source, sync) = command_flags(&cli.command);
+    if let Some(SourceArgs {
+        faq_path,
+        input,
+        embed_text,
+        ..
+    }) = source
+    {
+        flags.push((env::FAQ_PATH, faq_path.clone()));
+        flags.push((env::INPUT, input.clone()));
+        flags.push((env::EMBED_TEXT, embed_text.clone()));
+    }
+    if let Some(SyncArgs {
+        batch_size,
+        concurrency,
+        ..
+    }) = sync
+    {
+        flags.push((env::BATCH_SIZE, batch_size.clone()));
+        flags.push((env::CONCURRENCY, concurrency.clone()));
+    }
+    match &cli.command {
+        Command::Search(args) => {
+            flags.push((env::TOP_K, args.top_k.clone()));
+            flags.push((env::THRESHOLD, args.threshold.clone()));
+        }
+        Command::Eval(args) => flags.push((env::BATCH_SIZE, args.batch_size.clone())),
+        _ => {}
+    }
+    flags
+        .into_iter()
+        .filter_map(|(key, value)| value.map(|value| (key, value)))
+        .collect()
+}
+
+fn command_flags(command: &Command) -> (Option<&SourceArgs>, Option<&SyncArgs>) {
+    match command {
+        Command::Migrate(args) => (Some(&args.sync.source), Some(&args.sync)),
+        Command::Sync(args) => (Some(&args.source), Some(args)),
+        Command::Validate(args) => (Some(&args.source), None),
+        _ => (None, None),
+    }
+}

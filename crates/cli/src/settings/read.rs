@@ -1,0 +1,332 @@
+//! Reads single settings out of the layers.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use storage_core::{Comparison, EmbedText, MetadataPredicate, MetadataValue};
+
+use crate::args::{SourceArgs, StorageArgs};
+use crate::env;
+use crate::exit::{Failure, usage};
+use crate::parts;
+use crate::settings::{
+    EmbedderSettings, Layers, Origin, Provider, SourceSettings, StoreLocation, nearest,
+};
+
+/// A number within a range.
+pub(crate) fn number<T: FromStr + PartialOrd>(text: &str, range: RangeInclusive<T>) -> Option<T> {
+    text.parse().ok().filter(|number| range.contains(number))
+}
+
+/// A time such as `30s`, `5m`, `90d`, `400ms`; a bare number is seconds.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let digits = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
+    let count: u64 = text[..digits].parse().ok()?;
+    let seconds = |each: u64| count.checked_mul(each).map(Duration::from_secs);
+    match text[digits..].trim() {
+        "ms" => Some(Duration::from_millis(count)),
+        "" | "s" => seconds(1),
+        "m" | "min" => seconds(60),
+        "h" => seconds(3600),
+        "d" => seconds(86_400),
+        _ => None,
+    }
+}
+
+/// A condition such as `year>=2020`. A value that reads as a number or a truth value is one; quotes keep it a text.
+pub(crate) fn predicate(text: &str) -> Result<MetadataPredicate, Failure> {
+    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    const SIGNS: [(&str, Comparison); 6] = [
+        ("!=", NotEqual),
+        (">=", GreaterOrEqual),
+        ("<=", LessOrEqual),
+        ("=", Equal),
+        (">", Greater),
+        ("<", Less),
+    ];
+    let found = SIGNS
+        .iter()
+        .filter_map(|(sign, comparison)| text.find(sign).map(|at| (at, sign, *comparison)))
+        // The leftmost sign counts; of two at one place the longer one, which the list names first.
+        .min_by_key(|(at, sign, _)| (*at, usize::MAX - sign.len()));
+    let Some((at, sign, comparison)) = found.filter(|(at, _, _)| *at > 0) else {
+        return Err(usage(format!(
+            "--filter {text:?} is no condition; write KEY=VALUE, or one of != < <= > >="
+        )));
+    };
+    let value = text[at + sign.len()..].trim();
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    let value = match (quoted, value) {
+        (Some(text), _) => MetadataValue::String(text.to_owned()),
+        (None, "true") => MetadataValue::Bool(true),
+        (None, "false") => MetadataValue::Bool(false),
+        (None, text) => match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(whole), _) => MetadataValue::I64(whole),
+            (_, Ok(real)) if real.is_finite() => MetadataValue::F64(real),
+            _ => MetadataValue::String(text.to_owned()),
+        },
+    };
+    Ok(MetadataPredicate {
+        key: text[..at].trim().to_owned(),
+        comparison,
+        value,
+    })
+}
+
+/// `--store` > `--storage-backend` with its flags > `STORAGE_BACKEND` > `DATABASE_URL` > SQLite.
+pub(super) fn store_location(
+    layers: &Layers,
+    typed: &StorageArgs,
+    warnings: &mut Vec<String>,
+) -> Result<StoreLocation, Failure> {
+    let database = layers.get(env::DATABASE_URL);
+    let passed_over = |winner: &str, warnings: &mut Vec<String>| {
+        if let Some(value) = database {
+            warnings.push(format!(
+                "DATABASE_URL ({}) is passed over: {winner} names the store",
+                value.origin
+            ));
+        }
+    };
+    if let Some(value) = layers.get(env::STORE) {
+        passed_over("--store", warnings);
+        return store_url(&value.text, &value.origin);
+    }
+    let typed_sqlite = typed.sqlite_path.is_some() && typed.storage_backend.is_none();
+    let backend = if typed_sqlite {
+        Some("sqlite")
+    } else {
+        layers.text(env::STORAGE_BACKEND)
+    };
+    match (backend, database) {
+        (Some("sqlite"), _) => {
+            passed_over(
+                if typed_sqlite {
+                    "--sqlite-path"
+                } else {
+                    "the storage backend sqlite"
+                },
+                warnings,
+            );
+            sqlite_path(layers)
+        }
+        (Some("postgres" | "postgresql"), _) => Ok(StoreLocation::Postgres),
+        (Some(other), _) => {
+            let near = nearest(other, ["sqlite", "postgres"].into_iter());
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            Err(usage(format!(
+                "storage backend {other:?} does not exist; there are sqlite and postgres{hint}"
+            )))
+        }
+        (None, Some(value)) => store_url(&value.text, &value.origin),
+        (None, None) => sqlite_path(layers),
+    }
+}
+
+fn sqlite_path(layers: &Layers) -> Result<StoreLocation, Failure> {
+    let Some(value) = layers.get(env::SQLITE_PATH) else {
+        return Err(usage("no SQLite path; set SQLITE_DB_PATH or --sqlite-path"));
+    };
+    Ok(match value.text.as_str() {
+        ":memory:" => StoreLocation::SqliteMemory,
+        path => StoreLocation::Sqlite(PathBuf::from(path), value.origin.to_string()),
+    })
+}
+
+fn store_url(url: &str, origin: &Origin) -> Result<StoreLocation, Failure> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(StoreLocation::Postgres);
+    }
+    match url.strip_prefix("sqlite:") {
+        Some(":memory:") => Ok(StoreLocation::SqliteMemory),
+        Some("") => Err(usage(format!(
+            "the store URL ({origin}) names no file; write sqlite:PATH"
+        ))),
+        Some(path) => {
+            // sqlite:///abs/path and sqlite://relative are what people bring from elsewhere.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            Ok(StoreLocation::Sqlite(
+                PathBuf::from(path),
+                origin.to_string(),
+            ))
+        }
+        // The text may hold a password, so it is not repeated.
+        None => Err(usage(format!(
+            "the store URL ({origin}) is neither sqlite:PATH nor postgres://…"
+        ))),
+    }
+}
+
+pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
+    let api_key = layers
+        .text(env::API_KEY)
+        .map(|key| SecretString::from(key.to_owned()));
+    let given = layers.parse(env::PROVIDER, "local, openai, ollama or hash", |text| {
+        Provider::ALL
+            .into_iter()
+            .find(|provider| provider.name() == text)
+    })?;
+    let provider = match given {
+        Some(provider) => provider,
+        None if api_key.is_some() => Provider::OpenAi,
+        None if parts::LOCAL_MODEL => Provider::Local,
+        None => {
+            return Err(usage(
+                "no embedder is configured, and this build has no local model; set EMBEDDING_API_KEY and \
+                 EMBEDDING_BASE_URL for an API, EMBEDDING_PROVIDER=ollama for Ollama, EMBEDDING_PROVIDER=hash for a \
+                 demo without a model, or build with the local one: cargo build --release -p cli --features local-model",
+            ));
+        }
+    };
+    let model = match provider {
+        Provider::Ollama => layers
+            .text(env::MODEL)
+            .or_else(|| layers.text(env::OLLAMA_MODEL)),
+        _ => layers.text(env::MODEL),
+    };
+    let text = |key| layers.text(key).map(ToOwned::to_owned);
+    Ok(EmbedderSettings {
+        provider,
+        model: model.map(ToOwned::to_owned),
+        base_url: text(env::BASE_URL),
+        api_key,
+        model_path: text(env::MODEL_PATH).map(PathBuf::from),
+        model_url: text(env::MODEL_URL),
+        offline: layers
+            .parse(env::OFFLINE, "true or false", |text| text.parse().ok())?
+            .unwrap_or_default(),
+        query_prefix: text(env::QUERY_PREFIX).unwrap_or_default(),
+        passage_prefix: text(env::PASSAGE_PREFIX).unwrap_or_default(),
+        requests_per_minute: layers.parse(env::REQUESTS_PER_MINUTE, "a number from 1", |text| {
+            text.parse::<NonZeroU32>().ok()
+        })?,
+        timeout: layers
+            .parse(env::TIMEOUT, "a time such as 60s", duration)?
+            .unwrap_or(Duration::from_secs(60)),
+        max_retries: layers
+            .parse(env::MAX_RETRIES, "a number from 0 to 100", |text| {
+                number(text, 0..=100)
+            })?
+            .unwrap_or(5),
+    })
+}
+
+/// `--faq-path` > `--input` > `FAQ_PATH` > `INPUT_DATASET`; two on one level are an error.
+pub(super) fn source(
+    layers: &Layers,
+    args: &SourceArgs,
+) -> Result<Option<SourceSettings>, Failure> {
+    let path = match (layers.get(env::FAQ_PATH), layers.get(env::INPUT)) {
+        (Some(faq), Some(input))
+            if faq.origin.level() == input.origin.level() && faq.text != input.text =>
+        {
+            return Err(usage(format!(
+                "two sources are named: {:?} ({}) and {:?} ({}); leave one out",
+                faq.text, faq.origin, input.text, input.origin
+            )));
+        }
+        (Some(faq), Some(input)) if faq.origin.level() <= input.origin.level() => &faq.text,
+        (_, Some(input)) => &input.text,
+        (Some(faq), None) => &faq.text,
+        (None, None) => return Ok(None),
+    };
+    let map = args
+        .map
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((field, column)) if !field.trim().is_empty() && !column.trim().is_empty() => {
+                Ok((field.trim().to_owned(), column.trim().to_owned()))
+            }
+            _ => Err(usage(format!(
+                "--map {pair:?} is no pair; write --map question=COLUMN"
+            ))),
+        })
+        .collect::<Result<_, _>>()?;
+    let embed_text = layers
+        .text(env::EMBED_TEXT)
+        .map(EmbedText::parse)
+        .transpose()
+        .map_err(|error| usage(error.to_string()))?;
+    Ok(Some(SourceSettings {
+        path: PathBuf::from(path),
+        map,
+        sheet: args.sheet.clone(),
+        header_row: args.header_row,
+        embed_text,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_typed() {
+        let read = |text: &str| {
+            predicate(text)
+                .map(|found| (found.key, found.comparison, found.value))
+                .unwrap()
+        };
+        let text = |text: &str| MetadataValue::String(text.to_owned());
+        assert_eq!(
+            read("year>=2020"),
+            (
+                "year".into(),
+                Comparison::GreaterOrEqual,
+                MetadataValue::I64(2020)
+            )
+        );
+        assert_eq!(
+            read("Приоритет = высокий"),
+            ("Приоритет".into(), Comparison::Equal, text("высокий"))
+        );
+        assert_eq!(
+            read("a!=b=c"),
+            ("a".into(), Comparison::NotEqual, text("b=c"))
+        );
+        assert_eq!(
+            read("x<1.5"),
+            ("x".into(), Comparison::Less, MetadataValue::F64(1.5))
+        );
+        assert_eq!(
+            read("id=\"007\""),
+            ("id".into(), Comparison::Equal, text("007"))
+        );
+        assert!(predicate("nothing").is_err());
+        assert!(predicate("=x").is_err());
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(duration("90d"), Some(Duration::from_secs(90 * 86_400)));
+        assert_eq!(duration("400ms"), Some(Duration::from_millis(400)));
+        assert_eq!(duration("soon"), None);
+    }
+
+    #[test]
+    fn store_urls_have_one_meaning() {
+        let path = |url: &str| match store_url(url, &Origin::Flag) {
+            Ok(StoreLocation::Sqlite(path, _)) => path.display().to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(path("sqlite:data/a.db"), "data/a.db");
+        assert_eq!(path("sqlite:///srv/a.db"), "/srv/a.db");
+        assert_eq!(
+            store_url("sqlite::memory:", &Origin::Flag).unwrap(),
+            StoreLocation::SqliteMemory
+        );
+        let refused = store_url("mysql://user:secret@host/db", &Origin::Flag)
+            .unwrap_err()
+            .to_string();
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+}

@@ -1,0 +1,334 @@
+//! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
+
+use serde::Serialize;
+use storage_core::{Document, EmbeddingModel, EmbeddingVersion, IntegrityReport, StoreStatus};
+use sync_engine::{FailedRow, SyncMode, SyncReport};
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Model {
+    pub(crate) provider: String,
+    pub(crate) name: String,
+    pub(crate) dimensions: u32,
+    pub(crate) revision: String,
+    /// The version's id.
+    pub(crate) version: Option<String>,
+}
+
+impl Model {
+    pub(crate) fn of(version: &EmbeddingVersion) -> Self {
+        let model = Self::unversioned(&version.model, &version.provider);
+        Self {
+            version: Some(version.id.to_string()),
+            ..model
+        }
+    }
+
+    pub(crate) fn unversioned(model: &EmbeddingModel, provider: &str) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            name: model.name.clone(),
+            dimensions: model.dimensions.get(),
+            revision: model.revision.clone(),
+            version: None,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Failed {
+    pub(crate) id: Option<String>,
+    pub(crate) sheet: Option<String>,
+    pub(crate) row: Option<u64>,
+    pub(crate) column: Option<String>,
+    pub(crate) reason: String,
+}
+
+impl From<&FailedRow> for Failed {
+    fn from(row: &FailedRow) -> Self {
+        Self {
+            id: row.id.clone(),
+            sheet: row.locator.sheet.clone(),
+            row: row.locator.row,
+            column: row.column.clone(),
+            reason: row.reason.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Seconds {
+    pub(crate) total: f64,
+    pub(crate) read: f64,
+    pub(crate) embed: f64,
+    pub(crate) store: f64,
+    pub(crate) verify: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Sync {
+    pub(crate) mode: &'static str,
+    pub(crate) collection: String,
+    pub(crate) total: usize,
+    pub(crate) new: usize,
+    pub(crate) modified: usize,
+    pub(crate) relabelled: usize,
+    pub(crate) renamed: usize,
+    pub(crate) deleted: usize,
+    pub(crate) withheld: usize,
+    pub(crate) unchanged: usize,
+    pub(crate) failed: Vec<Failed>,
+    pub(crate) embedded: usize,
+    pub(crate) requests: u64,
+    pub(crate) reused: usize,
+    pub(crate) tokens: u64,
+    pub(crate) generation: u64,
+    pub(crate) model: Option<Model>,
+    pub(crate) seconds: Seconds,
+    pub(crate) bytes: u64,
+    pub(crate) store: String,
+    pub(crate) coverage: f64,
+    pub(crate) validation: Option<Validation>,
+    pub(crate) degraded: Option<String>,
+    /// With `--dry-run`: distinct texts that would be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) to_embed: Option<usize>,
+}
+
+impl Sync {
+    pub(crate) fn of(report: &SyncReport, collection: &str, store: String) -> Self {
+        Self {
+            mode: mode(report.mode),
+            collection: collection.to_owned(),
+            total: report.total,
+            new: report.added,
+            modified: report.modified,
+            relabelled: report.relabelled + report.renamed,
+            renamed: report.renamed,
+            deleted: report.deleted,
+            withheld: report.withheld,
+            unchanged: report.unchanged,
+            failed: report.failed.iter().map(Failed::from).collect(),
+            embedded: report.embedded,
+            requests: report.requests,
+            reused: report.reused,
+            tokens: report.tokens,
+            generation: report.generation.0,
+            model: None,
+            seconds: Seconds {
+                embed: report.seconds.embed,
+                store: report.seconds.store,
+                ..Seconds::default()
+            },
+            bytes: 0,
+            store,
+            coverage: report.coverage(),
+            validation: None,
+            degraded: None,
+            to_embed: None,
+        }
+    }
+}
+
+fn mode(mode: SyncMode) -> &'static str {
+    match mode {
+        SyncMode::Initial => "initial",
+        SyncMode::Incremental => "incremental",
+        SyncMode::Forced => "forced",
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) detail: String,
+    pub(crate) found: String,
+    pub(crate) expected: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Validation {
+    pub(crate) ok: bool,
+    pub(crate) checks: Vec<Check>,
+}
+
+impl From<&IntegrityReport> for Validation {
+    fn from(report: &IntegrityReport) -> Self {
+        let checks = report.checks.iter().map(|check| Check {
+            name: check.name,
+            ok: check.ok,
+            detail: check.detail.clone(),
+            found: check.found.clone(),
+            expected: check.expected.clone(),
+        });
+        Self {
+            ok: report.is_ok(),
+            checks: checks.collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Hit {
+    pub(crate) rank: usize,
+    pub(crate) id: String,
+    pub(crate) score: f32,
+    pub(crate) question: String,
+    pub(crate) answer: String,
+    pub(crate) category: Option<String>,
+    pub(crate) subcategory: Option<String>,
+    pub(crate) document: String,
+    pub(crate) chunk: u32,
+    pub(crate) source_row: Option<u64>,
+    pub(crate) metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Hit {
+    pub(crate) fn of(rank: usize, score: f32, document: &Document) -> Self {
+        let metadata = document.metadata.iter();
+        Self {
+            rank,
+            id: document.key.document.clone(),
+            score,
+            question: document.title.clone(),
+            answer: document.body.clone(),
+            category: document.category.clone(),
+            subcategory: document.subcategory.clone(),
+            document: document.key.document.clone(),
+            chunk: document.key.chunk,
+            source_row: document.locator.row,
+            metadata: metadata
+                .filter_map(|(key, value)| Some((key.clone(), value.to_json()?)))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct SearchMilliseconds {
+    pub(crate) embed: f64,
+    pub(crate) search: f64,
+    pub(crate) total: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Search {
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) generation: u64,
+    pub(crate) model: Option<Model>,
+    pub(crate) mode: &'static str,
+    pub(crate) ms: SearchMilliseconds,
+    pub(crate) degraded: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Collection {
+    pub(crate) name: String,
+    pub(crate) records: u64,
+    pub(crate) categories: u64,
+    pub(crate) documents: u64,
+    pub(crate) missing: u64,
+    pub(crate) generation: u64,
+    pub(crate) model: Option<Model>,
+    pub(crate) coverage: f64,
+    pub(crate) records_by_category: Vec<Category>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Category {
+    pub(crate) category: Option<String>,
+    pub(crate) records: u64,
+}
+
+impl Collection {
+    pub(crate) fn all(status: &StoreStatus) -> Vec<Self> {
+        let of = |collection: &storage_core::CollectionStatus| Self {
+            name: collection.name.to_string(),
+            records: collection.records,
+            categories: collection
+                .categories
+                .iter()
+                .filter(|count| count.category.is_some())
+                .count() as u64,
+            documents: collection.documents,
+            missing: collection.missing,
+            generation: collection.generation.0,
+            model: status.active(&collection.name).map(Model::of),
+            coverage: share(
+                collection.records - collection.missing.min(collection.records),
+                collection.records,
+            ),
+            records_by_category: collection
+                .categories
+                .iter()
+                .map(|count| Category {
+                    category: count.category.clone(),
+                    records: count.records,
+                })
+                .collect(),
+        };
+        status.collections.iter().map(of).collect()
+    }
+}
+
+/// A share from 0 to 1; of nothing, everything.
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        1.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Bytes {
+    pub(crate) file: u64,
+    pub(crate) vectors: u64,
+    pub(crate) text: u64,
+    pub(crate) cache: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    pub(crate) store: String,
+    pub(crate) store_origin: String,
+    pub(crate) backend: &'static str,
+    pub(crate) schema_version: u32,
+    pub(crate) generation: u64,
+    pub(crate) model: Option<Model>,
+    pub(crate) collections: Vec<Collection>,
+    pub(crate) bytes: Bytes,
+    pub(crate) degraded: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Group {
+    pub(crate) queries: usize,
+    pub(crate) top1: f64,
+    pub(crate) top3: f64,
+    pub(crate) mrr: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Miss {
+    pub(crate) query: String,
+    pub(crate) expected: Vec<String>,
+    pub(crate) got: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Eval {
+    pub(crate) queries: usize,
+    pub(crate) top1: f64,
+    pub(crate) top3: f64,
+    pub(crate) mrr: f64,
+    pub(crate) unanswerable: usize,
+    pub(crate) by_category: std::collections::BTreeMap<String, Group>,
+    pub(crate) by_language: std::collections::BTreeMap<String, Group>,
+    pub(crate) misses: Vec<Miss>,
+    /// Against a baseline, which this command does not take yet: always empty.
+    pub(crate) flips: Vec<String>,
+    pub(crate) generation: u64,
+    pub(crate) model: Option<Model>,
+}
