@@ -188,11 +188,13 @@ impl Drop for Counter {
 }
 
 /// A download: a bar of bytes, or the lines in its place.
+#[allow(dead_code, reason = "only a build with the local model downloads")]
 pub(crate) struct Transfer {
     counter: Counter,
     done: u64,
 }
 
+#[allow(dead_code, reason = "only a build with the local model downloads")]
 impl Transfer {
     pub(crate) fn new(label: &'static str, total_bytes: u64, bars: bool) -> Self {
         let kilobytes = usize::try_from(total_bytes / 1000).unwrap_or(usize::MAX);

@@ -161,6 +161,9 @@ pub(crate) enum Command {
     Schema(SchemaCommand),
     /// Measure accuracy on questions whose answers are known
     Eval(EvalArgs),
+    /// Get the local model's weights ahead of time
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// Show the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -249,6 +252,14 @@ pub(crate) struct EvalArgs {
     /// Questions per call of the embedder
     #[arg(long, value_name = "N")]
     pub(crate) batch_size: Option<String>,
+}
+
+/// `model`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Fetch the weights, or check those that are there
+    #[command(alias = "warm")]
+    Fetch,
 }
 
 /// `config`.

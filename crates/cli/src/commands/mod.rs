@@ -4,6 +4,7 @@ mod cache;
 mod config;
 mod eval;
 mod migrate;
+mod model;
 mod reference;
 mod schema;
 mod search;
@@ -46,6 +47,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Status => status::run(app).await,
         Command::Schema(command) => schema::run(app, command),
         Command::Eval(args) => eval::run(app, args).await,
+        Command::Model(command) => model::run(app, command),
         Command::Config(command) => config::run(app, command),
         Command::Cache(command) => cache::run(app, command).await,
         Command::Completions { .. } | Command::Reference { .. } => Ok(ExitCode::Done),

@@ -11,6 +11,7 @@ use local_model::{
 use storage_core::{ModelSpec, NORMALISER};
 use tokio::sync::OnceCell;
 
+use super::Weights;
 use crate::output::Output;
 use crate::progress::Transfer;
 use crate::settings::{EmbedderSettings, user_directory};
@@ -99,25 +100,39 @@ fn location(settings: &EmbedderSettings) -> Result<Location, EmbedError> {
     })
 }
 
+/// Fetches the weights where they are missing or wrong.
+pub(crate) fn fetch(settings: &EmbedderSettings, output: Output) -> Result<Weights, EmbedError> {
+    let location = location(settings)?;
+    let fetched = with_progress(&location, output, local_model::fetch).map_err(explain)?;
+    Ok(Weights {
+        model: local_model::NAME,
+        path: location.path.display().to_string(),
+        downloaded: fetched == Fetched::Downloaded,
+    })
+}
+
 fn load(location: &Location, output: Output) -> Result<LocalModel, ModelError> {
+    with_progress(location, output, local_model::ensure)?;
+    LocalModel::open(&location.path)
+}
+
+type Fetch = fn(&Location, &mut dyn FnMut(FetchProgress)) -> Result<Fetched, ModelError>;
+
+/// Fetches under a bar, which appears only when something is downloaded.
+fn with_progress(location: &Location, output: Output, fetch: Fetch) -> Result<Fetched, ModelError> {
     let mut transfer: Option<Transfer> = None;
-    let fetched = local_model::ensure(
-        location,
-        &mut |FetchProgress {
-                  done_bytes,
-                  total_bytes,
-              }| {
-            let transfer = transfer.get_or_insert_with(|| {
-                tracing::info!(
-                    "Fetching the model {} once, to {}",
-                    local_model::NAME,
-                    location.path.display()
-                );
-                Transfer::new("Fetching model", total_bytes, output.has_bars())
-            });
-            transfer.set(done_bytes);
-        },
-    )?;
+    let mut progress = |FetchProgress {
+                            done_bytes,
+                            total_bytes,
+                        }| {
+        let transfer = transfer.get_or_insert_with(|| {
+            let path = location.path.display();
+            tracing::info!("Fetching the model {} once, to {path}", local_model::NAME);
+            Transfer::new("Fetching model", total_bytes, output.has_bars())
+        });
+        transfer.set(done_bytes);
+    };
+    let fetched = fetch(location, &mut progress)?;
     drop(transfer);
     if fetched == Fetched::Downloaded {
         tracing::info!(
@@ -125,7 +140,7 @@ fn load(location: &Location, output: Output) -> Result<LocalModel, ModelError> {
             &local_model::FILE_SHA256[..12]
         );
     }
-    LocalModel::open(&location.path)
+    Ok(fetched)
 }
 
 fn explain(error: ModelError) -> EmbedError {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use embedder_client::{EmbedError, EmbedErrorKind, Embedder};
 
+use super::Weights;
 use crate::output::Output;
 use crate::settings::EmbedderSettings;
 
@@ -14,9 +15,17 @@ pub(crate) fn build(
     _settings: &EmbedderSettings,
     _output: Output,
 ) -> Result<Arc<dyn Embedder>, EmbedError> {
-    Err(EmbedError::new(
+    Err(absent())
+}
+
+pub(crate) fn fetch(_settings: &EmbedderSettings, _output: Output) -> Result<Weights, EmbedError> {
+    Err(absent())
+}
+
+fn absent() -> EmbedError {
+    EmbedError::new(
         EmbedErrorKind::Unsupported,
         "this build has no local model (feature `local-model`); build it with: cargo build --release -p cli --features \
          local-model, or set EMBEDDING_PROVIDER to openai, ollama or hash",
-    ))
+    )
 }

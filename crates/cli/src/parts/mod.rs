@@ -25,7 +25,7 @@ use storage_core::{EmbeddingStore, MemoryStore, SchemaStatus, StoreError, StoreE
 use crate::settings::StoreLocation;
 
 pub(crate) use embedder::build as embedder;
-pub(crate) use local::AVAILABLE as LOCAL_MODEL;
+pub(crate) use local::{AVAILABLE as LOCAL_MODEL, fetch as fetch_model};
 pub(crate) use stored_model::StoredModel;
 
 /// What a command wants of a store.
@@ -41,12 +41,22 @@ pub(crate) enum Access {
 
 /// What was asked of a store, as one value: every backend takes the same.
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "a build without any backend opens nothing")]
 pub(crate) struct Opening {
     pub(crate) access: Access,
     /// Numbers per vector, where they are known: a new file is laid out for them.
     pub(crate) dimensions: Option<u32>,
     /// How long to wait while another process holds the store.
     pub(crate) wait: Duration,
+}
+
+/// The local model's weights, as `model fetch` found or left them.
+#[derive(Debug)]
+#[allow(dead_code, reason = "a build without the local model never makes one")]
+pub(crate) struct Weights {
+    pub(crate) model: &'static str,
+    pub(crate) path: String,
+    pub(crate) downloaded: bool,
 }
 
 /// Opens the store that was named.

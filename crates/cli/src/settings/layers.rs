@@ -85,7 +85,7 @@ impl Layers {
         let environment =
             |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         layers.offer_variables(&environment, &|name| Origin::Environment(name.to_owned()))?;
-        if let Some((path, variables)) = env_file(places)? {
+        if let Some(EnvFile { path, variables }) = env_file(places)? {
             let lookup = |name: &str| variables.get(name).cloned();
             layers.offer_variables(&lookup, &|name| {
                 Origin::EnvFile(path.clone(), name.to_owned())
@@ -182,9 +182,15 @@ fn read_secret(variable: &str, path: &Path) -> Result<String, Failure> {
         })
 }
 
+/// A `.env` file, read.
+struct EnvFile {
+    path: PathBuf,
+    variables: BTreeMap<String, String>,
+}
+
 /// The nearest `.env`, upward from the working directory, or the one that was named. Never changes the process's
 /// environment, so a variable that is set always wins.
-fn env_file(places: &Places) -> Result<Option<(PathBuf, BTreeMap<String, String>)>, Failure> {
+fn env_file(places: &Places) -> Result<Option<EnvFile>, Failure> {
     let path = match &places.env_file {
         Some(path) => path.clone(),
         None => {
@@ -212,7 +218,7 @@ fn env_file(places: &Places) -> Result<Option<(PathBuf, BTreeMap<String, String>
         let (name, value) = entry.map_err(|_| unreadable(&"a line is not NAME=VALUE"))?;
         variables.insert(name, value);
     }
-    Ok(Some((path, variables)))
+    Ok(Some(EnvFile { path, variables }))
 }
 
 /// The project's settings file, then the user's.

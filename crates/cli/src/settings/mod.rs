@@ -15,7 +15,9 @@ use crate::args::{Cli, Command, GlobalArgs, OnStoreError, SourceArgs, SyncArgs};
 use crate::env;
 use crate::exit::{Failure, usage};
 
-pub(crate) use layers::{Layers, Origin, Places, nearest, user_directory};
+#[allow(unused_imports, reason = "only a build with the local model asks for directories")]
+pub(crate) use layers::user_directory;
+pub(crate) use layers::{Layers, Origin, Places, nearest};
 pub(crate) use read::{duration, number, predicate};
 
 /// Where the vectors are.
@@ -31,6 +33,7 @@ pub(crate) enum StoreLocation {
 
 /// Which embedder to use, and how.
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "a build without the local model reads none of its fields")]
 pub(crate) struct EmbedderSettings {
     pub(crate) provider: Provider,
     pub(crate) model: Option<String>,

@@ -1,0 +1,33 @@
+//! `model fetch`: the local model's weights, ahead of time, for images and machines without a network.
+
+use serde::Serialize;
+
+use crate::app::App;
+use crate::args::ModelCommand;
+use crate::exit::{ExitCode, Failure};
+use crate::parts;
+
+#[derive(Serialize)]
+struct Document {
+    model: &'static str,
+    path: String,
+    downloaded: bool,
+}
+
+pub(crate) fn run(app: &App, command: &ModelCommand) -> Result<ExitCode, Failure> {
+    let ModelCommand::Fetch = command;
+    let weights = parts::fetch_model(&app.settings.embedder()?, app.output)?;
+    let done = if weights.downloaded {
+        "fetched and checked"
+    } else {
+        "already there, and the right file"
+    };
+    app.output
+        .print(format!("{}: {done}: {}", weights.model, weights.path));
+    app.output.document(&Document {
+        model: weights.model,
+        path: weights.path,
+        downloaded: weights.downloaded,
+    })?;
+    Ok(ExitCode::Done)
+}
