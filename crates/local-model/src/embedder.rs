@@ -92,7 +92,7 @@ impl Embedder for LocalEmbedder {
         Ok(Embedded {
             vectors,
             tokens: None,
-            requests: 0,
+            requests: 1,
         })
     }
 }

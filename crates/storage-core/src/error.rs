@@ -10,7 +10,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// Nothing is there, or it cannot be reached: retry, or fall back.
+    /// Nothing is there yet: create it, or name another place.
+    NotFound,
+    /// It cannot be reached: retry, or fall back.
     Unavailable,
     /// Another writer holds it: wait.
     Busy,

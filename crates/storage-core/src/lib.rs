@@ -20,6 +20,7 @@ mod metadata;
 mod migration;
 mod model;
 mod names;
+mod rules;
 mod store;
 mod vector;
 
