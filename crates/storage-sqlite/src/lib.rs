@@ -1,1 +1,27 @@
-//! The SQLite backend.
+//! The SQLite backend: one file, one writer's thread, any number of readers.
+//!
+//! [`open`] only checks: it never creates a file and never changes a schema. [`migrate`] does both, and nothing else
+//! does. [`open_read_only`] leaves no trace beside the file. What a store promises is written down in
+//! [`storage_core::EmbeddingStore`]; how this one keeps it, in the modules below.
+
+mod connection;
+mod error;
+mod guard;
+mod header;
+mod open;
+mod ops;
+mod options;
+mod page_size;
+mod reader;
+mod readers;
+mod rows;
+mod schema;
+mod sql;
+mod store;
+mod worker;
+
+pub use open::{
+    create_or_open, migrate, open, open_in_memory, open_read_only, schema_latest, schema_status,
+};
+pub use options::{Migrated, Place, SqliteOptions};
+pub use store::SqliteStore;

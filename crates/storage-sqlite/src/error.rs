@@ -1,0 +1,130 @@
+//! From SQLite's result codes to what the caller can do about them.
+
+use rusqlite::ErrorCode;
+use storage_core::{StoreError, StoreErrorKind};
+
+use crate::options::Place;
+
+/// What goes wrong inside this crate, before it knows which operation on which file it was.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Database(rusqlite::Error),
+    Store(StoreError),
+}
+
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    /// A refusal of our own.
+    pub(crate) fn new(
+        kind: StoreErrorKind,
+        operation: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::Store(StoreError::new(kind, operation, message))
+    }
+
+    /// Stored data that fails its own checks.
+    pub(crate) fn corrupt(operation: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::Corrupt, operation, message)
+    }
+
+    /// Whether the data, not the call or the place, is at fault.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        match self {
+            Self::Database(error) => kind_of(error) == StoreErrorKind::Corrupt,
+            Self::Store(error) => error.kind() == StoreErrorKind::Corrupt,
+        }
+    }
+
+    /// One fact for a person, without the advice.
+    pub(crate) fn fact(&self) -> String {
+        match self {
+            Self::Database(error) => error.to_string(),
+            Self::Store(error) => error.to_string(),
+        }
+    }
+
+    /// The error callers see: names the place and the next command.
+    pub(crate) fn at(self, operation: &'static str, place: &Place) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Database(error) => {
+                let kind = kind_of(&error);
+                let message = match (kind, code_of(&error)) {
+                    (StoreErrorKind::Busy, _) => format!(
+                        "another process is writing to the store; wait for it and run the command again: {place}"
+                    ),
+                    (_, Some(ErrorCode::DiskFull)) => format!(
+                        "the disk is full; free space and run the same command again, nothing paid is lost: {place}"
+                    ),
+                    (_, Some(ErrorCode::ReadOnly)) => {
+                        format!("the store cannot be written to; check permissions: {place}")
+                    }
+                    (_, Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied)) => format!(
+                        "the store, or a file beside it, cannot be opened; check permissions: {place}"
+                    ),
+                    (StoreErrorKind::Io, _) => {
+                        format!("the store could not be read or written: {place}")
+                    }
+                    (StoreErrorKind::Foreign, _) => {
+                        format!("not a Smart Support store; name another path: {place}")
+                    }
+                    (StoreErrorKind::Corrupt, _) => format!(
+                        "the store is damaged; run `smart-support validate` and restore a backup: {place}"
+                    ),
+                    (StoreErrorKind::Invalid, _) => {
+                        format!("a text or a vector is too large for the store: {place}")
+                    }
+                    _ => format!("SQLite refused the operation: {place}"),
+                };
+                StoreError::new(kind, operation, message).with_source(error)
+            }
+        }
+    }
+}
+
+fn code_of(error: &rusqlite::Error) -> Option<ErrorCode> {
+    error.sqlite_error_code()
+}
+
+fn kind_of(error: &rusqlite::Error) -> StoreErrorKind {
+    use rusqlite::Error as E;
+    match code_of(error) {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::NoLargeFileSupport,
+        ) => StoreErrorKind::Io,
+        Some(ErrorCode::DatabaseCorrupt) => StoreErrorKind::Corrupt,
+        Some(ErrorCode::NotADatabase) => StoreErrorKind::Foreign,
+        Some(ErrorCode::TooBig) => StoreErrorKind::Invalid,
+        Some(ErrorCode::OutOfMemory) => StoreErrorKind::Unavailable,
+        Some(_) => StoreErrorKind::Internal,
+        // A column that does not hold what our own schema says it holds.
+        None => match error {
+            E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::InvalidColumnType(..)
+            | E::Utf8Error(..) => StoreErrorKind::Corrupt,
+            _ => StoreErrorKind::Internal,
+        },
+    }
+}

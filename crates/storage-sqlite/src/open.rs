@@ -1,0 +1,210 @@
+//! Opening, creating and migrating: the only functions of this crate that are not methods of a store.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::path::Path;
+
+use storage_core::{Result, SchemaStatus};
+
+use crate::connection;
+use crate::error::{Failure, Outcome};
+use crate::header;
+use crate::options::{Migrated, Place, SqliteOptions};
+use crate::page_size;
+use crate::reader::Reader;
+use crate::schema;
+use crate::store::SqliteStore;
+use crate::worker::Session;
+
+/// The schema version this build reads and writes.
+#[must_use]
+pub fn schema_latest() -> u32 {
+    schema::latest()
+}
+
+/// Opens a store that exists, for reading and writing. Never creates a file, never changes a schema: a store that is
+/// refused is left byte for byte as it was.
+///
+/// # Errors
+/// `NotFound` where there is no file, `Foreign` for another program's file, `SchemaOld` and `SchemaNew` with the
+/// remedy, `Io` for a directory or a lack of permission.
+pub fn open(options: &SqliteOptions) -> Result<SqliteStore> {
+    let Place::File(path) = &options.place else {
+        return open_in_memory();
+    };
+    let session =
+        write_session(path, options).map_err(|failure| failure.at("open", &options.place))?;
+    SqliteStore::start(session, options)
+}
+
+/// Creates the store where there is none, brings its schema up to date, and opens it.
+///
+/// # Errors
+/// As [`migrate`] and [`open`].
+pub fn create_or_open(options: &SqliteOptions) -> Result<SqliteStore> {
+    migrate(options)?;
+    open(options)
+}
+
+/// Opens a store for reading only. Creates no file beside a store that nobody is writing to, and works on a read-only
+/// file, directory or medium. In memory, that is an empty store.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_read_only(options: &SqliteOptions) -> Result<SqliteStore> {
+    let Place::File(path) = &options.place else {
+        return open_in_memory();
+    };
+    let reader = Reader::open(path, options.busy_timeout)
+        .map_err(|failure| failure.at("open", &options.place))?;
+    Ok(SqliteStore::read_only(reader, path, options))
+}
+
+/// Opens a store that is gone with the process.
+///
+/// # Errors
+/// Only when memory or threads run out.
+pub fn open_in_memory() -> Result<SqliteStore> {
+    let options = SqliteOptions::memory();
+    let session = || {
+        let mut conn = connection::memory()?;
+        schema::migrate(&mut conn, &options.place)?;
+        Ok(Session(conn))
+    };
+    let session = session().map_err(|failure: Failure| failure.at("open", &options.place))?;
+    SqliteStore::start(session, &options)
+}
+
+/// Says what the schema of a store is and what it lacks, without writing anything.
+///
+/// # Errors
+/// As [`open`], but for `SchemaOld`.
+pub fn schema_status(options: &SqliteOptions) -> Result<SchemaStatus> {
+    let status = match &options.place {
+        Place::Memory => Ok(schema::fresh()),
+        Place::File(path) => file_status(path, options),
+    };
+    status.map_err(|failure| failure.at("schema_status", &options.place))
+}
+
+/// Creates the file and its directories where they are missing, readable by their owner only, and applies what is
+/// pending. Any number of processes may do so at once.
+///
+/// # Errors
+/// `Foreign` for a file that is not empty and not ours, `SchemaNew` for a newer store, `Busy` when another process
+/// holds the store for longer than the timeout, `Io` when the place cannot be written to.
+pub fn migrate(options: &SqliteOptions) -> Result<Migrated> {
+    let migrated = match &options.place {
+        Place::Memory => Ok(schema::fresh()),
+        Place::File(path) => migrate_file(path, options),
+    };
+    let before = migrated.map_err(|failure| failure.at("migrate", &options.place))?;
+    Ok(Migrated {
+        before,
+        after: SchemaStatus {
+            current: schema::latest(),
+            latest: schema::latest(),
+            pending: Vec::new(),
+        },
+    })
+}
+
+fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
+    let place = &options.place;
+    let header = header::read(path)?.ok_or_else(|| schema::old(0, place))?;
+    if header.user_version != schema::latest() || header::has_log(path) {
+        // The header may lag behind a log. Looking through a reader changes nothing, whatever it finds.
+        drop(Reader::open(path, options.busy_timeout)?);
+    }
+    let conn = connection::writer(path, options.busy_timeout)?;
+    schema::require_current(&conn, place)?;
+    if conn.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(Failure::new(
+            storage_core::StoreErrorKind::Io,
+            "open",
+            format!("the store cannot be written to; check permissions: {place}"),
+        ));
+    }
+    Ok(Session(conn))
+}
+
+fn file_status(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
+    match Reader::open_any(path, options.busy_timeout)? {
+        None => Ok(schema::fresh()),
+        Some(mut reader) => reader.read(&|conn| schema::status(conn, &options.place)),
+    }
+}
+
+fn migrate_file(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
+    create_file(path)?;
+    if let Some(header) = header::read(path)?
+        && header.user_version == schema::latest()
+        && header.wal
+    {
+        // Nothing is pending, so nothing is locked: this is what every start of a service does.
+        let status = file_status(path, options)?;
+        if status.pending.is_empty() {
+            return Ok(status);
+        }
+    }
+    let mut conn = connection::writer(path, options.busy_timeout)?;
+    // Heeded by an empty file only.
+    conn.pragma_update(None, "page_size", page_size::choose(options.dimensions))?;
+    let before = schema::migrate(&mut conn, &options.place)?;
+    connection::use_log(&conn)?;
+    Ok(before)
+}
+
+/// Creates an empty file, and the directories above it. Whoever comes second finds it there.
+fn create_file(path: &Path) -> Outcome<()> {
+    let failed = |error| header::unreadable(error, path);
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(parent).map_err(|error| {
+            Failure::Store(
+                storage_core::StoreError::new(
+                    storage_core::StoreErrorKind::Io,
+                    "migrate",
+                    format!(
+                        "the store's directory cannot be created: {}",
+                        parent.display()
+                    ),
+                )
+                .with_source(error),
+            )
+        })?;
+    }
+    let mut new = OpenOptions::new();
+    new.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
+    match new.open(path) {
+        Ok(file) => sync_directory(&file, path).map_err(failed),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Failure::Store(
+            storage_core::StoreError::new(
+                storage_core::StoreErrorKind::Io,
+                "migrate",
+                format!("the store cannot be created: {}", path.display()),
+            )
+            .with_source(error),
+        )),
+    }
+}
+
+/// Makes the new name outlive a power cut; SQLite does so for its journals only.
+fn sync_directory(file: &File, path: &Path) -> std::io::Result<()> {
+    file.sync_all()?;
+    if cfg!(unix) {
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,420 @@
+//! One change set in one transaction: the caller commits when this returns, and only then does a reader see any of it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension};
+use storage_core::{
+    Applied, ChangeSet, Document, DocumentKey, Generation, Locator, Row, SourceId, StoreErrorKind,
+    VectorKey, metadata_to_json,
+};
+
+use super::ledger::run_number;
+use super::vectors::{Versions, vector};
+use crate::error::{Failure, Outcome};
+use crate::guard::place_guard;
+use crate::{rows, sql};
+
+pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> {
+    conn.prepare_cached(sql::CREATE_COLLECTION)?
+        .execute([changes.collection.as_str()])?;
+    let collection = rows::collection(conn, &changes.collection)?
+        .ok_or_else(|| Failure::corrupt("apply", "a collection vanished"))?;
+    if collection.generation != changes.base {
+        return Err(Failure::new(
+            StoreErrorKind::Conflict,
+            "apply",
+            format!(
+                "the collection is at generation {}, the change was planned on {}",
+                collection.generation.0, changes.base.0
+            ),
+        ));
+    }
+    let mut work = Work {
+        conn,
+        changes,
+        collection: collection.id,
+        run: run_number(conn, &changes.run)?,
+        active: collection.active.as_ref().map(|(number, ..)| *number),
+        versions: Versions::default(),
+        sources: BTreeMap::new(),
+        records: 0,
+        documents: 0,
+        categories: BTreeMap::new(),
+    };
+    work.describe_source()?;
+    // Deletes come first, so that one change can hand a document from one source to another.
+    for key in &changes.deletes {
+        work.delete(key)?;
+    }
+    let flips = work.activate()?;
+    work.check_owners()?;
+    // In key order, whatever order they were planned in: rows then lie in the file as scans read them, and the index
+    // grows at one end.
+    let mut upserts: Vec<&Row> = changes.upserts.iter().collect();
+    upserts.sort_by_key(|row| &row.document().key);
+    for row in upserts {
+        work.upsert(row)?;
+    }
+    for relocation in &changes.relocations {
+        work.relocate(&relocation.key, &relocation.locator)?;
+    }
+    for (key, vector) in &changes.binds {
+        let record = work.existing(key)?;
+        work.bind(record.id, key, vector)?;
+    }
+    if flips {
+        work.check_served()?;
+    }
+    work.write_categories()?;
+    work.finish()
+}
+
+/// What is known of a stored row before it is changed.
+struct Record {
+    id: i64,
+    category: Option<String>,
+    source: i64,
+}
+
+struct Work<'a> {
+    conn: &'a Connection,
+    changes: &'a ChangeSet,
+    collection: i64,
+    run: i64,
+    /// The version that is active afterwards.
+    active: Option<i64>,
+    versions: Versions,
+    sources: BTreeMap<SourceId, i64>,
+    /// By how much the recorded counts change.
+    records: i64,
+    documents: i64,
+    categories: BTreeMap<Option<String>, i64>,
+}
+
+impl Work<'_> {
+    fn describe_source(&mut self) -> Outcome<()> {
+        if let Some(source) = &self.changes.source {
+            let number = self.source(&source.id)?;
+            self.conn.prepare_cached(sql::DESCRIBE_SOURCE)?.execute((
+                number,
+                &source.kind,
+                &source.location,
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn source(&mut self, id: &SourceId) -> Outcome<i64> {
+        if let Some(number) = self.sources.get(id) {
+            return Ok(*number);
+        }
+        let named = (self.collection, id.as_str());
+        self.conn.prepare_cached(sql::NAME_SOURCE)?.execute(named)?;
+        let number = self
+            .conn
+            .prepare_cached(sql::SOURCE)?
+            .query_row(named, |row| row.get(0))?;
+        self.sources.insert(id.clone(), number);
+        Ok(number)
+    }
+
+    /// Moves the pointer, and says whether it moved.
+    fn activate(&mut self) -> Outcome<bool> {
+        let Some(id) = &self.changes.activate else {
+            return Ok(false);
+        };
+        let (number, _) = self.versions.get(self.conn, "apply", id)?;
+        let moved = self
+            .conn
+            .prepare_cached(sql::ACTIVATE)?
+            .execute((self.collection, number))?;
+        self.active = Some(number);
+        Ok(moved > 0)
+    }
+
+    fn check_owners(&mut self) -> Outcome<()> {
+        let mut owners: BTreeMap<&str, &SourceId> = BTreeMap::new();
+        for row in &self.changes.upserts {
+            let document = row.document();
+            owners.insert(&document.key.document, &document.source);
+        }
+        for (document, source) in owners {
+            let number = self.source(source)?;
+            let other: Option<String> = self
+                .conn
+                .prepare_cached(sql::OTHER_OWNER)?
+                .query_row((self.collection, document, number), |row| row.get(0))
+                .optional()?;
+            if let Some(other) = other {
+                return Err(invalid(format!(
+                    "a document belongs to another source: {document:?} to {other}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, key: &DocumentKey) -> Outcome<Option<Record>> {
+        let found = self
+            .conn
+            .prepare_cached(sql::RECORD)?
+            .query_row((self.collection, &key.document, key.chunk), |row| {
+                Ok(Record {
+                    id: row.get(0)?,
+                    category: row.get(1)?,
+                    source: row.get(2)?,
+                })
+            })
+            .optional()?;
+        Ok(found)
+    }
+
+    fn existing(&self, key: &DocumentKey) -> Outcome<Record> {
+        self.record(key)?.ok_or_else(|| {
+            invalid(format!(
+                "a change names a row that does not exist: {}",
+                place(key)
+            ))
+        })
+    }
+
+    fn has_document(&self, document: &str) -> Outcome<bool> {
+        let found = self
+            .conn
+            .prepare_cached(sql::HAS_DOCUMENT)?
+            .query_row((self.collection, document), |row| row.get(0))?;
+        Ok(found)
+    }
+
+    fn delete(&mut self, key: &DocumentKey) -> Outcome<()> {
+        let Some(record) = self.record(key)? else {
+            return Ok(());
+        };
+        self.conn
+            .prepare_cached(sql::DELETE_RECORD)?
+            .execute([record.id])?;
+        self.records -= 1;
+        *self.categories.entry(record.category).or_default() -= 1;
+        if !self.has_document(&key.document)? {
+            self.documents -= 1;
+        }
+        Ok(())
+    }
+
+    fn upsert(&mut self, row: &Row) -> Outcome<()> {
+        let document = row.document();
+        let record = match self.record(&document.key)? {
+            Some(record) => {
+                self.update(record.id, row)?;
+                *self.categories.entry(record.category).or_default() -= 1;
+                self.conn
+                    .prepare_cached(sql::DROP_INPUTS)?
+                    .execute([record.id])?;
+                record.id
+            }
+            None => self.insert(row)?,
+        };
+        *self
+            .categories
+            .entry(document.category.clone())
+            .or_default() += 1;
+        let mut served = false;
+        for vector in row.vectors() {
+            let version = self.bind(record, &document.key, vector)?;
+            served |= Some(version) == self.active;
+        }
+        if served {
+            return Ok(());
+        }
+        // A bind of this very change may still serve the row.
+        let active = self.active;
+        for (key, vector) in &self.changes.binds {
+            if *key == document.key
+                && Some(self.versions.get(self.conn, "apply", &vector.version)?.0) == active
+            {
+                return Ok(());
+            }
+        }
+        Err(unserved(&place(&document.key)))
+    }
+
+    fn insert(&mut self, row: &Row) -> Outcome<i64> {
+        let document = row.document();
+        if !self.has_document(&document.key.document)? {
+            self.documents += 1;
+        }
+        self.records += 1;
+        let source = self.source(&document.source)?;
+        let (start, end) = document.locator.span.unzip();
+        self.conn
+            .prepare_cached(sql::INSERT_RECORD)?
+            .execute(rusqlite::params![
+                self.collection,
+                document.key.document,
+                document.key.chunk,
+                source,
+                self.run,
+                self.changes.applied_at.0,
+                row.record().as_bytes().as_slice(),
+                self.guard(&document.key, source, &document.locator),
+                document.locator.sheet,
+                document.locator.row,
+                document.locator.page,
+                start,
+                end,
+                document.category,
+                document.subcategory,
+                document.title,
+                document.body,
+                metadata(document)?,
+            ])?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    fn update(&mut self, record: i64, row: &Row) -> Outcome<()> {
+        let document = row.document();
+        let source = self.source(&document.source)?;
+        let (start, end) = document.locator.span.unzip();
+        self.conn.prepare_cached(sql::UPDATE_RECORD)?.execute((
+            record,
+            source,
+            self.run,
+            self.changes.applied_at.0,
+            row.record().as_bytes().as_slice(),
+            &document.locator.sheet,
+            document.locator.row,
+            document.locator.page,
+            start,
+            end,
+            &document.category,
+            &document.subcategory,
+            &document.title,
+            &document.body,
+            metadata(document)?,
+            self.guard(&document.key, source, &document.locator),
+        ))?;
+        Ok(())
+    }
+
+    fn relocate(&self, key: &DocumentKey, locator: &Locator) -> Outcome<()> {
+        let record = self.existing(key)?;
+        let (start, end) = locator.span.unzip();
+        self.conn.prepare_cached(sql::RELOCATE_RECORD)?.execute((
+            record.id,
+            &locator.sheet,
+            locator.row,
+            locator.page,
+            start,
+            end,
+            self.guard(key, record.source, locator),
+        ))?;
+        Ok(())
+    }
+
+    fn guard(&self, key: &DocumentKey, source: i64, locator: &Locator) -> i64 {
+        place_guard(self.collection, &key.document, key.chunk, source, locator)
+    }
+
+    /// Refers a row to a stored vector, and says of which version.
+    fn bind(&mut self, record: i64, key: &DocumentKey, target: &VectorKey) -> Outcome<i64> {
+        let (version, _) = self.versions.get(self.conn, "apply", &target.version)?;
+        let stored = vector(self.conn, version, target)?.ok_or_else(|| {
+            Failure::new(
+                StoreErrorKind::Model,
+                "apply",
+                format!(
+                    "a row refers to a vector that is not stored: {}",
+                    place(key)
+                ),
+            )
+        })?;
+        self.conn
+            .prepare_cached(sql::BIND)?
+            .execute((record, version, stored))?;
+        Ok(version)
+    }
+
+    fn check_served(&self) -> Outcome<()> {
+        let unserved_row: Option<(String, u32)> = self
+            .conn
+            .prepare_cached(sql::FIRST_UNSERVED)?
+            .query_row([self.collection], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((document, chunk)) = unserved_row {
+            return Err(unserved(&format!("{document:?} chunk {chunk}")));
+        }
+        self.conn.prepare_cached(sql::SETTLE_STATES)?.execute(())?;
+        Ok(())
+    }
+
+    fn write_categories(&self) -> Outcome<()> {
+        for (category, change) in &self.categories {
+            if *change == 0 {
+                continue;
+            }
+            let named = (self.collection, category);
+            let before: Option<i64> = self
+                .conn
+                .prepare_cached(sql::CATEGORY_COUNT)?
+                .query_row(named, |row| row.get(0))
+                .optional()?;
+            let sql = match before {
+                None => sql::ADD_CATEGORY,
+                Some(count) if count + change <= 0 => {
+                    self.conn
+                        .prepare_cached(sql::DROP_CATEGORY)?
+                        .execute(named)?;
+                    continue;
+                }
+                Some(_) => sql::CHANGE_CATEGORY,
+            };
+            self.conn
+                .prepare_cached(sql)?
+                .execute((self.collection, category, change))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> Outcome<Applied> {
+        let collection = self
+            .conn
+            .prepare_cached(sql::FINISH_COLLECTION)?
+            .query_row(
+                (
+                    self.collection,
+                    self.changes.embed_text.as_str(),
+                    self.records,
+                    self.documents,
+                ),
+                |row| row.get(0),
+            )?;
+        let store = self
+            .conn
+            .prepare_cached(sql::RAISE_GENERATION)?
+            .query_row((), |row| row.get(0))?;
+        Ok(Applied {
+            collection: Generation(collection),
+            store: Generation(store),
+        })
+    }
+}
+
+fn metadata(document: &Document) -> Outcome<String> {
+    Ok(metadata_to_json(&document.metadata)?)
+}
+
+fn place(key: &DocumentKey) -> String {
+    format!("{:?} chunk {}", key.document, key.chunk)
+}
+
+fn invalid(message: String) -> Failure {
+    Failure::new(StoreErrorKind::Invalid, "apply", message)
+}
+
+fn unserved(row: &str) -> Failure {
+    Failure::new(
+        StoreErrorKind::Model,
+        "apply",
+        format!("a row would be left without a vector of the active version: {row}"),
+    )
+}

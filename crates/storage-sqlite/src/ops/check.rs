@@ -1,0 +1,348 @@
+//! Everything a store can be wrong about, found and counted. A part that cannot be read at all is a finding, not an
+//! error.
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use storage_core::{
+    Check, CollectionName, ContentHash, EmbedText, Embedding, InputHash, IntegrityReport,
+    RecordHash, check_names as names,
+};
+
+use crate::error::{Failure, Outcome};
+use crate::guard::{guard, place_guard};
+use crate::rows::{self, DOCUMENT_COLUMNS, Names};
+use crate::{schema, sql};
+
+/// How many faults a finding names.
+const NAMED: usize = 5;
+
+pub(crate) fn check(conn: &Connection) -> Outcome<IntegrityReport> {
+    let mut report = Report::default();
+    report.make(names::CONNECTION, || pages(conn))?;
+    report.make(names::SCHEMA_VERSION, || schema_version(conn))?;
+    let rows = match all_rows(conn) {
+        Ok(rows) => rows,
+        Err(failure) if failure.is_corrupt() => {
+            for name in [
+                names::EMBEDDING_VERSION,
+                names::TEMPLATES,
+                names::CATEGORIES,
+                names::CONTENT_HASHES,
+            ] {
+                report.checks.push(unreadable(name, &failure));
+            }
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    if let Some(rows) = rows {
+        report.checks.extend(rows.checks());
+    }
+    report.make(names::VECTOR_HASHES, || vectors(conn))?;
+    report.make(names::ORPHANS, || orphans(conn))?;
+    report.make(names::FOREIGN_KEYS, || foreign_keys(conn))?;
+    report.make(names::GENERATION, || generation(conn))?;
+    Ok(IntegrityReport {
+        checks: report.checks,
+    })
+}
+
+#[derive(Default)]
+struct Report {
+    checks: Vec<Check>,
+}
+
+impl Report {
+    fn make(&mut self, name: &'static str, check: impl FnOnce() -> Outcome<Check>) -> Outcome<()> {
+        match check() {
+            Ok(check) => self.checks.push(check),
+            Err(failure) if failure.is_corrupt() => self.checks.push(unreadable(name, &failure)),
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(name: &'static str, failure: &Failure) -> Check {
+    Check::compare(
+        name,
+        "unreadable",
+        "readable",
+        format!("the store cannot be read: {}", failure.fact()),
+    )
+}
+
+/// Counts faults and keeps the first few by name.
+#[derive(Default)]
+struct Faults {
+    count: u64,
+    named: Vec<String>,
+}
+
+impl Faults {
+    fn add(&mut self, fault: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(fault());
+        }
+    }
+
+    fn check(&self, name: &'static str, what: &str) -> Check {
+        let detail = if self.named.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {}", self.named.join("; "))
+        };
+        Check::compare(name, self.count, 0, detail)
+    }
+}
+
+fn pages(conn: &Connection) -> Outcome<Check> {
+    let mut found = Vec::new();
+    // The full check, not the quick one: it compares every index with its table, and so finds a changed key.
+    conn.pragma_query(None, "integrity_check", |row| {
+        found.push(row.get::<_, String>(0)?);
+        Ok(())
+    })?;
+    found.truncate(NAMED);
+    // The small tables have no hashes of their own: that they can be read is what can be said of them.
+    for collection in super::status::status(conn)?.collections {
+        super::read::sources(conn, &collection.name)?;
+        super::ledger::runs(conn, &collection.name, usize::MAX)?;
+    }
+    let detail = "the file's own structure";
+    Ok(Check::compare(
+        names::CONNECTION,
+        found.join("; "),
+        "ok",
+        detail,
+    ))
+}
+
+fn schema_version(conn: &Connection) -> Outcome<Check> {
+    let found: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(Check::compare(
+        names::SCHEMA_VERSION,
+        found,
+        schema::latest(),
+        "the schema's number",
+    ))
+}
+
+/// What a walk over every row of every collection found.
+#[derive(Default)]
+struct Rows {
+    unready: Faults,
+    unserved: Faults,
+    categories: (u64, u64),
+    wrong_categories: Faults,
+    wrong_hashes: Faults,
+    found: u64,
+    recorded: u64,
+}
+
+impl Rows {
+    fn checks(self) -> [Check; 4] {
+        let mut templates = Check::compare(
+            names::TEMPLATES,
+            self.found - self.unserved.count.min(self.found),
+            self.recorded,
+            "rows with a vector of the active version, against the recorded count",
+        );
+        if self.unserved.count > 0 {
+            templates.detail = format!(
+                "rows without a vector of the active version: {}",
+                self.unserved.named.join("; ")
+            );
+        }
+        let (found, recorded) = self.categories;
+        let mut categories = Check::compare(
+            names::CATEGORIES,
+            found,
+            recorded,
+            "categories, against the recorded ones",
+        );
+        if self.wrong_categories.count > 0 {
+            categories.ok = false;
+            categories.detail = format!(
+                "categories whose rows are not as many as recorded: {}",
+                self.wrong_categories.named.join("; ")
+            );
+        }
+        [
+            self.unready.check(
+                names::EMBEDDING_VERSION,
+                "collections that serve a version that is not ready",
+            ),
+            templates,
+            categories,
+            self.wrong_hashes.check(
+                names::CONTENT_HASHES,
+                "rows whose hash, place, or embedded text does not match their fields",
+            ),
+        ]
+    }
+}
+
+fn all_rows(conn: &Connection) -> Outcome<Option<Rows>> {
+    let mut found = Rows::default();
+    let mut statement = conn.prepare_cached(sql::CHECK_COLLECTIONS)?;
+    let mut collections = statement.query(())?;
+    while let Some(row) = collections.next()? {
+        let id: i64 = row.get(0)?;
+        let name = rows::collection_name(row.get(1)?)?;
+        let recipe = EmbedText::parse(rows::text(row, 3)?);
+        let recorded: (u64, u64) = (row.get(4)?, row.get(5)?);
+        let active: Option<i64> = row.get(6)?;
+        let state: Option<String> = row.get(7)?;
+        if active.is_some() && state.as_deref() != Some("ready") {
+            found.unready.add(|| name.to_string());
+        }
+        let recipe = match recipe {
+            Ok(recipe) => recipe,
+            Err(error) => {
+                found.wrong_hashes.add(|| format!("{name}: {error}"));
+                EmbedText::default()
+            }
+        };
+        let (rows, documents) = collection_rows(conn, id, &name, active, &recipe, &mut found)?;
+        found.found += rows;
+        found.recorded += recorded.0;
+        if documents != recorded.1 {
+            found
+                .wrong_hashes
+                .add(|| format!("{name}: {documents} documents, recorded {}", recorded.1));
+        }
+        let (categories, recorded, wrong): (u64, u64, u64) = conn
+            .prepare_cached(sql::CHECK_CATEGORIES)?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        found.categories.0 += categories;
+        found.categories.1 += recorded;
+        if wrong > 0 {
+            found.wrong_categories.add(|| name.to_string());
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Hashes every row again; returns how many rows and documents there are.
+fn collection_rows(
+    conn: &Connection,
+    id: i64,
+    name: &CollectionName,
+    active: Option<i64>,
+    recipe: &EmbedText,
+    found: &mut Rows,
+) -> Outcome<(u64, u64)> {
+    let names = Names::read(conn, name, id)?;
+    let mut statement = conn.prepare_cached(sql::CHECK_ROWS)?;
+    let mut rows = statement.query((id, active))?;
+    let (mut count, mut documents) = (0, 0);
+    let mut last: Option<String> = None;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        let document = match names.document(row) {
+            Ok(document) => document,
+            Err(failure) if failure.is_corrupt() => {
+                found
+                    .wrong_hashes
+                    .add(|| format!("{name}: {}", failure.fact()));
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        let place = || {
+            format!(
+                "{name}: {:?} chunk {}",
+                document.key.document, document.key.chunk
+            )
+        };
+        let hash_fits = rows::record_hash(row, DOCUMENT_COLUMNS)
+            .is_ok_and(|hash| hash == RecordHash::of(&document));
+        let input_fits = match rows::input_hash(row, DOCUMENT_COLUMNS + 1) {
+            Ok(Some(input)) => input == InputHash::of(&recipe.render(&document)),
+            Ok(None) => {
+                found.unserved.add(place);
+                true
+            }
+            Err(_) => false,
+        };
+        let key = &document.key;
+        let number: i64 = row.get(2)?;
+        let expected = place_guard(id, &key.document, key.chunk, number, &document.locator);
+        let place_fits = row.get::<_, i64>(DOCUMENT_COLUMNS + 2)? == expected;
+        if !hash_fits || !input_fits || !place_fits {
+            found.wrong_hashes.add(place);
+        }
+        if last.as_deref() != Some(&*document.key.document) {
+            documents += 1;
+            last = Some(document.key.document);
+        }
+    }
+    Ok((count, documents))
+}
+
+fn vectors(conn: &Connection) -> Outcome<Check> {
+    let mut faults = Faults::default();
+    let mut statement = conn.prepare_cached(sql::CHECK_VECTORS)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let dimensions: Option<u32> = row.get(4)?;
+        let sound = match (row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?) {
+            (ValueRef::Blob(checksum), ValueRef::Integer(expected), ValueRef::Blob(bytes)) => {
+                checksum == ContentHash::of(bytes).as_bytes()
+                    && expected == guard(bytes)
+                    && Embedding::from_le_bytes(bytes)
+                        .is_ok_and(|embedding| Some(embedding.dimensions()) == dimensions)
+            }
+            _ => false,
+        };
+        if !sound {
+            let input = rows::input_hash(row, 0)?;
+            faults.add(|| match input {
+                Some(input) => format!("vector of input {}", &input.to_hex()[..12]),
+                None => "a vector without an input".to_owned(),
+            });
+        }
+    }
+    Ok(faults.check(
+        names::VECTOR_HASHES,
+        "vectors that do not match their checksum or their version",
+    ))
+}
+
+fn orphans(conn: &Connection) -> Outcome<Check> {
+    let count =
+        |sql| -> Outcome<u64> { Ok(conn.prepare_cached(sql)?.query_row((), |row| row.get(0))?) };
+    Ok(Check::compare(
+        names::ORPHANS,
+        count(sql::CHECK_ORPHANS)? + count(sql::CHECK_STRAY_ROWS)?,
+        0,
+        "references that lead nowhere, or to a vector of another version",
+    ))
+}
+
+fn foreign_keys(conn: &Connection) -> Outcome<Check> {
+    let mut faults = Faults::default();
+    conn.pragma_query(None, "foreign_key_check", |row| {
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+        faults.add(|| format!("{table} to {parent}"));
+        Ok(())
+    })?;
+    Ok(faults.check(names::FOREIGN_KEYS, "foreign keys that do not hold"))
+}
+
+fn generation(conn: &Connection) -> Outcome<Check> {
+    let mut sum = 0u64;
+    let mut statement = conn.prepare_cached(sql::CHECK_COLLECTIONS)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        sum = sum.saturating_add(row.get(2)?);
+    }
+    Ok(Check::compare(
+        names::GENERATION,
+        super::status::generation(conn)?.0,
+        sum,
+        "the store's counter, against the sum of the collections'",
+    ))
+}

@@ -1,0 +1,64 @@
+//! The ledger of runs.
+
+use rusqlite::Connection;
+use storage_core::{CollectionName, RunId, RunKind, RunRecord, RunState, Timestamp, VersionId};
+
+use crate::error::{Failure, Outcome};
+use crate::{rows, sql};
+
+pub(crate) fn record_run(conn: &Connection, run: &RunRecord) -> Outcome<()> {
+    conn.prepare_cached(sql::RECORD_RUN)?.execute((
+        run.id.as_str(),
+        run.kind.as_str(),
+        run.collection.as_str(),
+        run.source.as_ref().map(|source| source.as_str()),
+        run.version.as_ref().map(VersionId::as_str),
+        run.state.as_str(),
+        run.requests,
+        run.texts,
+        run.tokens,
+        run.started_at.0,
+        run.finished_at.map(|at| at.0),
+    ))?;
+    Ok(())
+}
+
+pub(crate) fn runs(
+    conn: &Connection,
+    name: &CollectionName,
+    limit: usize,
+) -> Outcome<Vec<RunRecord>> {
+    let mut statement = conn.prepare_cached(sql::RUNS)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query((name.as_str(), limit))?;
+    let unknown = |what: &str| Failure::corrupt("runs", format!("a run's {what} is unknown"));
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let source: Option<String> = row.get(2)?;
+        let version: Option<String> = row.get(3)?;
+        runs.push(RunRecord {
+            id: RunId::new(row.get::<_, String>(0)?).map_err(|_| unknown("name"))?,
+            kind: RunKind::parse(rows::text(row, 1)?).ok_or_else(|| unknown("kind"))?,
+            collection: name.clone(),
+            source: source.map(rows::source_id).transpose()?,
+            version: version.as_deref().map(VersionId::from_stored),
+            state: RunState::parse(rows::text(row, 4)?).ok_or_else(|| unknown("state"))?,
+            requests: row.get(5)?,
+            texts: row.get(6)?,
+            tokens: row.get(7)?,
+            started_at: Timestamp(row.get(8)?),
+            finished_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
+        });
+    }
+    Ok(runs)
+}
+
+/// The number of a run, which need not be recorded yet.
+pub(crate) fn run_number(conn: &Connection, run: &RunId) -> Outcome<i64> {
+    conn.prepare_cached(sql::NAME_RUN)?
+        .execute([run.as_str()])?;
+    let number = conn
+        .prepare_cached(sql::RUN)?
+        .query_row([run.as_str()], |row| row.get(0))?;
+    Ok(number)
+}

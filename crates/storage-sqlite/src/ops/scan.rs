@@ -1,0 +1,118 @@
+//! Rows with their vectors, page by page.
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter};
+
+use crate::error::{Failure, Outcome};
+use crate::guard::guard;
+use crate::rows::{self, DOCUMENT_COLUMNS, Names};
+use crate::sql;
+
+/// Rows a page: enough to make a page cheap, little enough to keep memory bounded.
+const PAGE: usize = 128;
+
+/// A scan between two pages. It holds no statement and no connection: whoever drives it keeps one connection inside
+/// one read transaction, so that all pages are from one generation.
+pub(crate) struct Scan {
+    collection: i64,
+    version: i64,
+    dimensions: u32,
+    names: Names,
+    filter: Filter,
+    /// The last row that was read, or what sorts before every row.
+    after: (String, i64),
+    /// Whether the last page was read.
+    pub(crate) done: bool,
+}
+
+impl Scan {
+    /// `None` for a collection that has no rows to scan.
+    pub(crate) fn start(
+        conn: &Connection,
+        name: &CollectionName,
+        filter: &Filter,
+    ) -> Outcome<Option<Self>> {
+        let Some(collection) = rows::collection(conn, name)? else {
+            return Ok(None);
+        };
+        let Some((version, _, dimensions)) = collection.active else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            collection: collection.id,
+            version,
+            dimensions,
+            names: Names::read(conn, name, collection.id)?,
+            after: (filter.document.clone().unwrap_or_default(), -1),
+            filter: filter.clone(),
+            done: false,
+        }))
+    }
+
+    /// The next rows that pass the filter; may be none although there is more to come.
+    pub(crate) fn page(&mut self, conn: &Connection) -> Outcome<Vec<EmbeddingRecord>> {
+        let mut statement = conn.prepare_cached(match self.filter.document {
+            Some(_) => sql::SCAN_DOCUMENT,
+            None => sql::SCAN,
+        })?;
+        let everything = self.filter.is_empty();
+        let (document, chunk) = &self.after;
+        let mut rows =
+            statement.query((self.collection, self.version, document, chunk, PAGE as i64))?;
+        let mut page = Vec::with_capacity(PAGE);
+        let mut seen = 0;
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            let document = self.names.document(row)?;
+            seen += 1;
+            if seen == PAGE {
+                last = Some((document.key.document.clone(), document.key.chunk.into()));
+            }
+            // The filter comes before the vector is touched: a row that is not wanted costs its text only.
+            if !everything && !self.filter.matches(&document) {
+                continue;
+            }
+            let embedding = embedding(row, self.dimensions).map_err(|fault| {
+                Failure::corrupt(
+                    "scan",
+                    format!(
+                        "{fault}; run `smart-support validate`: {:?} chunk {}",
+                        document.key.document, document.key.chunk
+                    ),
+                )
+            })?;
+            page.push(EmbeddingRecord {
+                document,
+                embedding,
+            });
+        }
+        match last {
+            Some(last) => self.after = last,
+            None => self.done = true,
+        }
+        Ok(page)
+    }
+}
+
+fn embedding(row: &rusqlite::Row<'_>, dimensions: u32) -> Result<Embedding, String> {
+    let column = DOCUMENT_COLUMNS;
+    let expected = match row.get_ref(column) {
+        Ok(ValueRef::Integer(guard)) => guard,
+        Ok(ValueRef::Null) => return Err("a row has no vector".to_owned()),
+        Ok(_) => return Err("a vector's checksum is no number".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let bytes = match row.get_ref(column + 1) {
+        Ok(ValueRef::Blob(bytes)) => bytes,
+        Ok(_) => return Err("a vector is no blob".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    if bytes.len() as u64 != 4 * u64::from(dimensions) {
+        return Err("a vector has the wrong length".to_owned());
+    }
+    if guard(bytes) != expected {
+        return Err("a vector does not match its checksum".to_owned());
+    }
+    Embedding::from_le_bytes(bytes).map_err(|error| error.to_string())
+}

@@ -1,0 +1,1 @@
+SELECT record_count FROM category_counts WHERE collection_id = ?1 AND category IS ?2

@@ -1,0 +1,1 @@
+DELETE FROM record_inputs WHERE record_id = ?1

@@ -1,0 +1,2 @@
+-- An empty variant, ours, sorts before every imported one.
+SELECT variant FROM embedding_vectors WHERE version_id = ?1 AND input_hash = ?2 ORDER BY variant LIMIT 1

@@ -1,0 +1,4 @@
+INSERT INTO embedding_versions (id, provider, name, dimensions, revision, query_prefix, passage_prefix, normaliser,
+    nonce, state, created_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+ON CONFLICT (id) DO NOTHING

@@ -1,0 +1,401 @@
+//! The store: which thread does what. A store that writes has one thread for its one connection; scans, checks and
+//! other long reads of a file bring a connection and a thread of their own, so that they hold no writer up. A store
+//! that only reads has no thread at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use rusqlite::Connection;
+use storage_core::{
+    Applied, CacheStats, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
+    EmbeddingRecord, EmbeddingStore, EmbeddingVersion, Filter, Fingerprint, Generation, InputHash,
+    IntegrityReport, Result, RunId, RunRecord, Source, StoreBytes, StoreError, StoreErrorKind,
+    StoreStatus, StoredVector, Timestamp, VersionId,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::Outcome;
+use crate::header;
+use crate::ops::scan::Scan;
+use crate::ops::{apply, check, ledger, read, status, vectors};
+use crate::options::{Place, SqliteOptions};
+use crate::reader::Reader;
+use crate::readers::{self, Readers};
+use crate::worker::{Session, Worker, within};
+
+/// Batches that wait between a scan's thread and whoever reads it.
+const BATCHES: usize = 4;
+
+/// A store in an SQLite file, or in memory. Dropping it waits for what was begun and closes the file.
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    place: Place,
+    timeout: Duration,
+}
+
+enum Engine {
+    /// Reads and writes, on a thread of its own.
+    Worker(Worker),
+    /// Reads only, on the caller's.
+    Readers(Arc<Readers>),
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("place", &self.inner.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    pub(crate) fn start(session: Session, options: &SqliteOptions) -> Result<Self> {
+        let worker = Worker::start(session)?;
+        Ok(Self::with(Engine::Worker(worker), options))
+    }
+
+    pub(crate) fn read_only(reader: Reader, path: &Path, options: &SqliteOptions) -> Self {
+        let readers = Readers::new(reader, path.to_owned(), options.busy_timeout);
+        Self::with(Engine::Readers(Arc::new(readers)), options)
+    }
+
+    fn with(engine: Engine, options: &SqliteOptions) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                engine,
+                place: options.place.clone(),
+                timeout: options.busy_timeout,
+            }),
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl Fn(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        match &self.inner.engine {
+            Engine::Worker(worker) => {
+                worker
+                    .run(operation, &self.inner.place, move |session| {
+                        session.read(read)
+                    })
+                    .await
+            }
+            Engine::Readers(readers) => readers
+                .read(&|conn| within(conn, &read))
+                .map_err(|failure| failure.at(operation, &self.inner.place)),
+        }
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        match &self.inner.engine {
+            Engine::Worker(worker) => {
+                worker
+                    .run(operation, &self.inner.place, move |session| {
+                        session.write(write)
+                    })
+                    .await
+            }
+            Engine::Readers(_) => Err(StoreError::new(
+                StoreErrorKind::Io,
+                operation,
+                format!(
+                    "the store was opened for reading only: {}",
+                    self.inner.place
+                ),
+            )),
+        }
+    }
+
+    /// A long read: on a thread and a connection of its own where there is a file.
+    async fn read_aside<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl Fn(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        let (Engine::Worker(_), Place::File(path)) = (&self.inner.engine, &self.inner.place) else {
+            return self.read(operation, read).await;
+        };
+        let (path, timeout) = (path.clone(), self.inner.timeout);
+        let (answer, answered) = oneshot::channel();
+        spawn(operation, move || {
+            let outcome = Reader::beside_writer(&path, timeout)
+                .and_then(|mut reader| reader.read(&|conn| within(conn, &read)));
+            drop(answer.send(outcome));
+        })?;
+        answered
+            .await
+            .map_err(|_| ended(operation))?
+            .map_err(|failure| failure.at(operation, &self.inner.place))
+    }
+}
+
+/// What a scan's thread sends: rows, or the failure that ends it.
+type Batch = Result<Vec<EmbeddingRecord>>;
+
+impl Inner {
+    /// Starts a scan and returns its batches.
+    async fn start_scan(
+        &self,
+        worker: &Worker,
+        collection: CollectionName,
+        filter: Filter,
+    ) -> Result<mpsc::Receiver<Batch>> {
+        let place = self.place.clone();
+        let Place::File(path) = &place else {
+            return self.scan_in_memory(worker, collection, filter).await;
+        };
+        let (batches, received) = mpsc::channel(BATCHES);
+        let (path, timeout) = (path.clone(), self.timeout);
+        spawn("scan", move || {
+            if let Err(failure) = scan_file(&path, timeout, &collection, &filter, &batches) {
+                drop(batches.blocking_send(Err(failure.at("scan", &place))));
+            }
+        })?;
+        Ok(received)
+    }
+
+    /// One connection is all a store in memory has, and it must be free for writers: rows are collected at once.
+    async fn scan_in_memory(
+        &self,
+        worker: &Worker,
+        collection: CollectionName,
+        filter: Filter,
+    ) -> Result<mpsc::Receiver<Batch>> {
+        let rows = worker
+            .run("scan", &self.place, move |session| {
+                session.read(|conn| {
+                    let mut rows = Vec::new();
+                    if let Some(mut scan) = Scan::start(conn, &collection, &filter)? {
+                        while !scan.done {
+                            rows.append(&mut scan.page(conn)?);
+                        }
+                    }
+                    Ok(rows)
+                })
+            })
+            .await?;
+        let (batches, received) = mpsc::channel(1);
+        // One message, and room for one: this cannot wait.
+        drop(batches.try_send(Ok(rows)));
+        Ok(received)
+    }
+}
+
+fn scan_file(
+    path: &Path,
+    timeout: Duration,
+    collection: &CollectionName,
+    filter: &Filter,
+    batches: &mpsc::Sender<Batch>,
+) -> Outcome<()> {
+    let reader = Reader::beside_writer(path, timeout)?;
+    let transaction = reader.connection().unchecked_transaction()?;
+    let Some(mut scan) = Scan::start(&transaction, collection, filter)? else {
+        return Ok(());
+    };
+    while !scan.done {
+        let page = scan.page(&transaction)?;
+        if !page.is_empty() && batches.blocking_send(Ok(page)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn spawn(operation: &'static str, job: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new()
+        .name("sqlite-read".to_owned())
+        .spawn(job)
+        .map(drop)
+        .map_err(|error| {
+            StoreError::new(
+                StoreErrorKind::Unavailable,
+                operation,
+                "a thread for reading the store cannot be started",
+            )
+            .with_source(error)
+        })
+}
+
+fn ended(operation: &'static str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Internal,
+        operation,
+        "the store's thread has ended",
+    )
+}
+
+#[async_trait]
+impl EmbeddingStore for SqliteStore {
+    async fn status(&self) -> Result<StoreStatus> {
+        self.read("status", status::status).await
+    }
+
+    async fn bytes(&self) -> Result<StoreBytes> {
+        let file = match &self.inner.place {
+            Place::Memory => 0,
+            Place::File(path) => ["", "-wal"]
+                .iter()
+                .filter_map(|suffix| std::fs::metadata(header::beside(path, suffix)).ok())
+                .map(|metadata| metadata.len())
+                .sum(),
+        };
+        self.read_aside("bytes", move |conn| status::bytes(conn, file))
+            .await
+    }
+
+    async fn fingerprints(
+        &self,
+        collection: &CollectionName,
+    ) -> Result<(Generation, Vec<Fingerprint>)> {
+        let collection = collection.clone();
+        self.read_aside("fingerprints", move |conn| {
+            read::fingerprints(conn, &collection)
+        })
+        .await
+    }
+
+    async fn documents(&self, keys: &[DocumentKey]) -> Result<Vec<Document>> {
+        let keys: BTreeSet<_> = keys.iter().cloned().collect();
+        self.read("documents", move |conn| read::documents(conn, &keys))
+            .await
+    }
+
+    async fn sources(&self, collection: &CollectionName) -> Result<Vec<Source>> {
+        let collection = collection.clone();
+        self.read("sources", move |conn| read::sources(conn, &collection))
+            .await
+    }
+
+    fn scan(
+        &self,
+        collection: &CollectionName,
+        filter: Filter,
+    ) -> BoxStream<'static, Result<EmbeddingRecord>> {
+        if let Engine::Readers(readers) = &self.inner.engine {
+            return readers::scan(Arc::clone(readers), collection.clone(), filter);
+        }
+        let (inner, collection) = (Arc::clone(&self.inner), collection.clone());
+        stream::once(async move {
+            let started = match &inner.engine {
+                Engine::Worker(worker) => inner.start_scan(worker, collection, filter).await,
+                Engine::Readers(_) => Err(ended("scan")),
+            };
+            // The stream must not keep the store open: only its own connection.
+            drop(inner);
+            match started {
+                Ok(received) => stream::unfold(received, |mut received| async move {
+                    Some((received.recv().await?, received))
+                })
+                .map(|batch| match batch {
+                    Ok(rows) => stream::iter(rows.into_iter().map(Ok)).left_stream(),
+                    Err(error) => stream::iter([Err(error)]).right_stream(),
+                })
+                .flatten()
+                .left_stream(),
+                Err(error) => stream::iter([Err(error)]).right_stream(),
+            }
+        })
+        .flatten()
+        .boxed()
+    }
+
+    async fn register_version(&self, version: &EmbeddingVersion) -> Result<()> {
+        version.validate()?;
+        let version = version.clone();
+        self.write("register_version", move |conn| {
+            vectors::register(conn, &version)
+        })
+        .await
+    }
+
+    async fn stored_vectors(
+        &self,
+        version: &VersionId,
+        inputs: &BTreeSet<InputHash>,
+    ) -> Result<BTreeMap<InputHash, Option<ContentHash>>> {
+        let (version, inputs) = (version.clone(), inputs.clone());
+        self.read("stored_vectors", move |conn| {
+            vectors::stored(conn, &version, &inputs)
+        })
+        .await
+    }
+
+    async fn put_embeddings(
+        &self,
+        batch: &[StoredVector],
+        run: &RunId,
+        at: Timestamp,
+    ) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        tracing::debug!(vectors = batch.len(), "store.put_embeddings");
+        let (batch, run) = (batch.to_vec(), run.clone());
+        self.write("put_embeddings", move |conn| {
+            vectors::put(conn, &batch, &run, at)
+        })
+        .await
+    }
+
+    async fn apply(&self, changes: &ChangeSet) -> Result<Applied> {
+        changes.validate()?;
+        tracing::debug!(
+            collection = %changes.collection,
+            base = changes.base.0,
+            upserts = changes.upserts.len(),
+            deletes = changes.deletes.len(),
+            relocations = changes.relocations.len(),
+            binds = changes.binds.len(),
+            activate = changes.activate.is_some(),
+            "store.apply"
+        );
+        let changes = changes.clone();
+        self.write("apply", move |conn| apply::apply(conn, &changes))
+            .await
+    }
+
+    async fn record_run(&self, run: &RunRecord) -> Result<()> {
+        run.validate()?;
+        let run = run.clone();
+        self.write("record_run", move |conn| ledger::record_run(conn, &run))
+            .await
+    }
+
+    async fn runs(&self, collection: &CollectionName, limit: usize) -> Result<Vec<RunRecord>> {
+        let collection = collection.clone();
+        self.read("runs", move |conn| ledger::runs(conn, &collection, limit))
+            .await
+    }
+
+    async fn cache_stats(&self) -> Result<CacheStats> {
+        self.read_aside("cache_stats", vectors::cache_stats).await
+    }
+
+    async fn prune(&self, stored_before: Timestamp) -> Result<u64> {
+        let pruned = self
+            .write("prune", move |conn| vectors::prune(conn, stored_before))
+            .await?;
+        tracing::debug!(pruned, "store.prune");
+        Ok(pruned)
+    }
+
+    async fn check(&self) -> Result<IntegrityReport> {
+        self.read_aside("check", check::check).await
+    }
+}
