@@ -90,6 +90,14 @@ fn prepare(conn: Connection, timeout: Duration, settings: &str) -> Outcome<Conne
     Ok(conn)
 }
 
+/// Moves the write-ahead log into the store after every 4 MiB. SQLite counts in pages, and its thousand would be 64 MiB
+/// with the largest ones.
+pub(crate) fn bound_log(conn: &Connection) -> Outcome<()> {
+    let page_size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    conn.pragma_update(None, "wal_autocheckpoint", (4 << 20) / page_size.max(512))?;
+    Ok(())
+}
+
 /// Turns the write-ahead log on and looks whether it is: on some network file systems it cannot be, and SQLite then
 /// goes on with a rollback journal, which is slower and lets readers hold a writer up.
 pub(crate) fn use_log(conn: &Connection) -> Outcome<()> {

@@ -124,6 +124,7 @@ fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
             format!("the store cannot be written to; check permissions: {place}"),
         ));
     }
+    connection::bound_log(&conn)?;
     Ok(Session(conn))
 }
 

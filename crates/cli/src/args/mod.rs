@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 some rows failed, 4 faults found, 5 qua
 
 /// Keeps the embeddings of a support team's knowledge on disk, syncs what changed, and finds the entry that answers.
 #[derive(Debug, Parser)]
-#[command(name = "smart-support", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "smart-support", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,

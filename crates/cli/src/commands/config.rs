@@ -29,7 +29,7 @@ pub(crate) fn run(app: &App, command: &ConfigCommand) -> Result<ExitCode, Failur
             if setting.secret {
                 "********".to_owned()
             } else {
-                value.text.clone()
+                without_user(&value.text)
             }
         }),
         origin: value
@@ -51,4 +51,14 @@ pub(crate) fn run(app: &App, command: &ConfigCommand) -> Result<ExitCode, Failur
     }
     app.output.document(&document)?;
     Ok(ExitCode::Done)
+}
+
+/// An address without the name and password in it.
+fn without_user(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}********{}", &text[..scheme + 3], &text[at..])
+        }
+        _ => text.to_owned(),
+    }
 }

@@ -111,7 +111,11 @@ fn take_categories(golden: &mut [GoldenQuery], index: &SearchIndex) {
 /// The golden file goes through the readers of sources, so encodings, delimiters and limits are theirs.
 fn read_golden(path: &Path) -> Result<Vec<GoldenQuery>, Failure> {
     let options = SourceOptions {
-        mapping: vec![("question".to_owned(), "query".to_owned())],
+        // An id is a label here, not identity: rows may lack one.
+        mapping: vec![
+            ("question".to_owned(), "query".to_owned()),
+            ("id".to_owned(), String::new()),
+        ],
         ..SourceOptions::default()
     };
     let snapshot = faq_source::open(path, &options)?.read(&SourceLimits::default())?;
@@ -134,7 +138,7 @@ fn read_golden(path: &Path) -> Result<Vec<GoldenQuery>, Failure> {
         .map(|row| GoldenQuery {
             gold: row.metadata.get("gold").map(ids).unwrap_or_default(),
             lang: row.metadata.get("lang").map(ToString::to_string),
-            id: row.id,
+            id: row.metadata.get("id").map(ToString::to_string),
             query: row.question,
             category: row.category,
         })

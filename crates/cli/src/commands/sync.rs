@@ -1,5 +1,6 @@
 //! `sync`, and the work of `migrate`: diff, embed what changed, apply at once, verify, report.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -237,7 +238,7 @@ impl Work<'_> {
         if let Some((checks, seconds)) = &validation {
             document.validation = Some(checks.into());
             document.seconds.verify = *seconds;
-            validate::print(output, checks);
+            validate::print(output, checks, &self.store.status().await?);
         }
         for row in &report.failed {
             let place = source::place(
@@ -379,7 +380,16 @@ fn write_report(directory: &Path, document: &wire::Sync) -> Result<(), Failure> 
     let text = serde_json::to_string_pretty(document).map_err(std::io::Error::from)?;
     let path = directory.join("smart-support-report.json");
     let temporary = directory.join(format!(".smart-support-report.{}.tmp", std::process::id()));
-    std::fs::write(&temporary, text)
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(&temporary)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+        })
         .and_then(|()| std::fs::rename(&temporary, &path))
         .map_err(unwritable)?;
     tracing::info!("Report written to {}", path.display());

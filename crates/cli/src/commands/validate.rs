@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use embedder_client::BatchLimits;
-use storage_core::{Check, IntegrityReport, check_names};
+use storage_core::{Check, IntegrityReport, StoreStatus, check_names};
 use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
 
 use crate::app::{self, App};
@@ -60,7 +60,7 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
         report.checks.push(check);
     }
     let output = app.output;
-    print(output, &report);
+    print(output, &report, &store.status().await?);
     output.print(if report.is_ok() {
         "\nValidation passed!"
     } else {
@@ -74,17 +74,62 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
     })
 }
 
-/// Prints a line a check.
-pub(crate) fn print(output: Output, report: &IntegrityReport) {
+/// Prints a line a check: what holds in the words people know, what does not with the first faults.
+pub(crate) fn print(output: Output, report: &IntegrityReport, status: &StoreStatus) {
     for check in &report.checks {
-        let line = format!("{} {}", output.mark(check.ok), check.detail);
+        let mark = output.mark(check.ok);
         if check.ok {
-            output.say(line);
+            output.say(format!("{mark} {}", holds(check, status)));
         } else {
+            let Check {
+                detail,
+                found,
+                expected,
+                ..
+            } = check;
             output.print(format!(
-                "{line} (found {}, expected {})",
-                check.found, check.expected
+                "{mark} {}: {detail} (found {found}, expected {expected})",
+                check.name
             ));
         }
+    }
+}
+
+fn holds(check: &Check, status: &StoreStatus) -> String {
+    let records: u64 = status
+        .collections
+        .iter()
+        .map(|collection| collection.records)
+        .sum();
+    let Check {
+        found, expected, ..
+    } = check;
+    match check.name {
+        check_names::CONNECTION => "Connection successful".to_owned(),
+        check_names::SCHEMA_VERSION => format!("Schema version: {found}"),
+        check_names::EMBEDDING_VERSION => {
+            let served = status
+                .collections
+                .iter()
+                .filter_map(|collection| status.active(&collection.name));
+            let mut models: Vec<String> = served.map(|version| version.model.to_string()).collect();
+            models.dedup();
+            format!(
+                "Embedding version: {}",
+                if models.is_empty() {
+                    "none yet".to_owned()
+                } else {
+                    models.join(", ")
+                }
+            )
+        }
+        check_names::TEMPLATES => format!("Total templates: {found}"),
+        check_names::CATEGORIES => format!("All categories present: {found}/{expected}"),
+        check_names::CONTENT_HASHES => format!("Content hashes valid: {records}/{records}"),
+        check_names::VECTOR_HASHES => "Vector checksums valid".to_owned(),
+        check_names::ORPHANS => "No orphaned records".to_owned(),
+        check_names::FOREIGN_KEYS => "Foreign key constraints satisfied".to_owned(),
+        check_names::GENERATION => format!("Generation: {found}"),
+        _ => check.detail.clone(),
     }
 }

@@ -15,7 +15,10 @@ use crate::args::{Cli, Command, GlobalArgs, OnStoreError, SourceArgs, SyncArgs};
 use crate::env;
 use crate::exit::{Failure, usage};
 
-#[allow(unused_imports, reason = "only a build with the local model asks for directories")]
+#[allow(
+    unused_imports,
+    reason = "only a build with the local model asks for directories"
+)]
 pub(crate) use layers::user_directory;
 pub(crate) use layers::{Layers, Origin, Places, nearest};
 pub(crate) use read::{duration, number, predicate};
@@ -33,7 +36,10 @@ pub(crate) enum StoreLocation {
 
 /// Which embedder to use, and how.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "a build without the local model reads none of its fields")]
+#[allow(
+    dead_code,
+    reason = "a build without the local model reads none of its fields"
+)]
 pub(crate) struct EmbedderSettings {
     pub(crate) provider: Provider,
     pub(crate) model: Option<String>,

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 async fn filled(rows: usize) -> (TempDir, PathBuf, Snapshot) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    let store = create_or_open(&SqliteOptions::file(&path)).unwrap();
+    // A small page leaves little room between the bytes that matter.
+    let options = SqliteOptions::file(&path).with_dimensions(Some(8));
+    let store = create_or_open(&options).unwrap();
     let one = fixture::version("one");
     fixture::fill(&store, &one, &fixture::documents(rows)).await;
     let seen = snapshot(&store).await;

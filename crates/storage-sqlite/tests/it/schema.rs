@@ -218,7 +218,7 @@ fn many_may_migrate_at_once() {
 
 #[test]
 fn the_page_size_follows_the_dimensions() {
-    for (dimensions, expected) in [(None, 4_096), (Some(1_024), 4_096), (Some(384), 16_384)] {
+    for (dimensions, expected) in [(None, 65_536), (Some(1_024), 65_536), (Some(384), 32_768)] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         migrate(&SqliteOptions::file(&path).with_dimensions(dimensions)).unwrap();

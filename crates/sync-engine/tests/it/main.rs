@@ -1,0 +1,9 @@
+//! Syncs over the reference store: what is sent, what is applied, what is refused.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says by panicking what went wrong"
+)]
+
+mod identity;
+mod spending;
+mod world;
