@@ -13,7 +13,7 @@ pub enum EmbedErrorKind {
     Unavailable,
     /// The provider refuses the content of this batch: split it to find the text.
     Rejected,
-    /// The provider answered nonsense: do not use it, do not repeat it.
+    /// The provider answered nonsense, twice: do not use it. One text may be to blame, so a batch can be split.
     BadAnswer,
     /// The vectors have another length than the model should have.
     Dimensions,

@@ -76,8 +76,8 @@ impl HashEmbedder {
         features.sort_unstable_by_key(|(hash, _)| *hash);
         for (hash, count) in features {
             // Sublinear: the tenth occurrence says less than the first; a root, because it is exact on every machine,
-            // as a logarithm is not. The sign, from a bit that the place does not
-            // use, lets collisions cancel out on average (Weinberger et al., 2009).
+            // as a logarithm is not. The sign, from a bit that the place does not use, lets collisions cancel out on
+            // average (Weinberger et al., 2009).
             let weight = count.sqrt();
             let place = (hash % u64::from(self.dimensions.get())) as usize;
             numbers[place] += if hash >> 63 == 0 { weight } else { -weight };
@@ -140,5 +140,68 @@ impl Embedder for HashEmbedder {
             tokens: None,
             requests: 1,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(text: &str) -> Vec<f32> {
+        HashEmbedder::default()
+            .vector(text)
+            .unwrap()
+            .as_slice()
+            .to_vec()
+    }
+
+    fn cosine(left: &str, right: &str) -> f32 {
+        vector(left)
+            .iter()
+            .zip(vector(right))
+            .map(|(a, b)| a * b)
+            .sum()
+    }
+
+    #[test]
+    fn vectors_are_the_same_everywhere() {
+        let vector = HashEmbedder::default()
+            .vector("Как заблокировать карту?")
+            .unwrap();
+        let checksum = storage_core::ContentHash::of(&vector.to_le_bytes());
+        // A change here is another vector space: it needs another revision in the spec.
+        assert_eq!(&checksum.to_hex()[..16], "89a985482840fea9");
+    }
+
+    #[test]
+    fn shared_words_attract_and_spelling_does_not_matter() {
+        let related = cosine("Как заблокировать карту?", "Блокировка карты");
+        let unrelated = cosine("Как заблокировать карту?", "Курс доллара");
+        assert!(related > unrelated + 0.1, "{related} {unrelated}");
+        assert_eq!(vector("Счёт ЗАКРЫТ"), vector("счет, закрыт!"));
+    }
+
+    #[test]
+    fn every_text_has_a_vector_of_length_one() {
+        for text in [
+            "",
+            " ",
+            "…",
+            "?!",
+            "a",
+            "я",
+            "42",
+            "🙂",
+            "a\u{0}b",
+            &"слово ".repeat(9999),
+        ] {
+            let length: f32 = vector(text).iter().map(|number| number * number).sum();
+            assert!((length - 1.0).abs() < 1e-4, "{text:.20} {length}");
+        }
+        assert_ne!(vector("…"), vector("?!"));
+        let narrow = HashEmbedder::new(NonZeroU32::MIN)
+            .vector("два слова")
+            .unwrap();
+        assert_eq!(narrow.dimensions(), 1);
     }
 }

@@ -16,7 +16,7 @@ mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use batch::{BatchOutcome, embed_batches};
+pub use batch::{Batch, BatchOutcome, batches, embed_batches};
 pub use embedder::{BatchLimits, Embedded, Embedder, Purpose};
 pub use error::{EmbedError, EmbedErrorKind};
 pub use hash::HashEmbedder;

@@ -5,14 +5,34 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 use storage_core::Embedding;
 
+use super::classify::{Dialect, Failed};
 use crate::{EmbedError, EmbedErrorKind};
 
-/// What an answer holds, in the texts' order, still unchecked.
+/// Checked vectors, in the texts' order.
 #[derive(Debug)]
-pub(super) struct RawAnswer {
-    pub(super) vectors: Vec<Vec<f32>>,
+pub(super) struct Answer {
+    pub(super) vectors: Vec<Embedding>,
     pub(super) tokens: Option<u64>,
     pub(super) model: Option<String>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) dialect: Dialect,
+    /// How many texts.
+    pub(super) texts: usize,
+    /// Numbers a vector, where that is known.
+    pub(super) dimensions: Option<NonZeroU32>,
+}
+
+impl Asked {
+    /// Bytes that a true answer never exceeds: what surrounds the vectors, and every number written out at length.
+    /// A model of unknown width is taken for a wide one.
+    pub(super) fn longest_answer(&self) -> usize {
+        let width = self.dimensions.map_or(4096, NonZeroU32::get) as usize;
+        (4 << 20) + self.texts.saturating_mul(width.saturating_mul(40))
+    }
 }
 
 /// The answer of `/v1/embeddings`.
@@ -23,10 +43,11 @@ struct OpenAiAnswer {
     model: Option<String>,
 }
 
+/// A number beyond f32 becomes infinite here, and is refused with its vector.
 #[derive(Deserialize)]
 struct OpenAiItem {
     index: usize,
-    embedding: Numbers,
+    embedding: Vec<f32>,
 }
 
 #[derive(Deserialize)]
@@ -37,204 +58,242 @@ struct OpenAiUsage {
 /// The answer of `/api/embed`.
 #[derive(Deserialize)]
 struct OllamaAnswer {
-    embeddings: Option<Vec<Numbers>>,
+    embeddings: Option<Vec<Vec<f32>>>,
     prompt_eval_count: Option<u64>,
     model: Option<String>,
 }
 
-/// One vector. A number beyond f32 becomes infinite and is refused with its vector, not with the whole answer.
-struct Numbers(Vec<f32>);
-
-impl<'de> Deserialize<'de> for Numbers {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "vectors are stored as f32; overflow gives an infinity"
-    )]
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let numbers = Vec::<f64>::deserialize(deserializer)?;
-        Ok(Self(
-            numbers.into_iter().map(|number| number as f32).collect(),
-        ))
-    }
+/// Reads and checks a whole answer; `None` for a well-formed one that holds something else than vectors, such as an
+/// error.
+///
+/// # Errors
+/// May pass: an answer that is empty, cut off, or a web page of something between us and the provider. `Dimensions`
+/// for vectors of another length than expected. `BadAnswer` for everything else that is not one usable vector a text.
+pub(super) fn read(body: &[u8], asked: Asked) -> Result<Option<Answer>, Failed> {
+    let (vectors, tokens, model) = match asked.dialect {
+        Dialect::OpenAi => {
+            let answer: OpenAiAnswer = parse(body)?;
+            let Some(data) = answer.data else {
+                return Ok(None);
+            };
+            let tokens = answer.usage.and_then(|usage| usage.total_tokens);
+            (in_order(data, asked.texts)?, tokens, answer.model)
+        }
+        Dialect::Ollama => {
+            let answer: OllamaAnswer = parse(body)?;
+            let Some(vectors) = answer.embeddings else {
+                return Ok(None);
+            };
+            if vectors.len() != asked.texts {
+                return Err(count(vectors.len(), asked.texts));
+            }
+            (vectors, answer.prompt_eval_count, answer.model)
+        }
+    };
+    Ok(Some(Answer {
+        vectors: check(vectors, asked.dimensions)?,
+        tokens,
+        model,
+    }))
 }
 
-/// Reads the answer of an OpenAI-compatible API: every index once, ordered by index whatever the order sent.
-pub(super) fn openai(body: &[u8], sent: usize) -> Result<RawAnswer, EmbedError> {
-    let answer: OpenAiAnswer = parse(body)?;
-    let data = answer.data.ok_or_else(|| without_vectors(body))?;
-    let found = data.len();
-    let mut vectors: Vec<Option<Vec<f32>>> = (0..sent).map(|_| None).collect();
-    for item in data {
-        match vectors.get_mut(item.index) {
-            Some(place @ None) => *place = Some(item.embedding.0),
+/// Puts the items where their indices say, whatever the order sent; every index must come once.
+fn in_order(data: Vec<OpenAiItem>, texts: usize) -> Result<Vec<Vec<f32>>, Failed> {
+    if data.len() != texts {
+        return Err(count(data.len(), texts));
+    }
+    let mut vectors: Vec<Option<Vec<f32>>> = (0..texts).map(|_| None).collect();
+    for OpenAiItem { index, embedding } in data {
+        match vectors.get_mut(index) {
+            Some(place @ None) => *place = Some(embedding),
             Some(Some(_)) => {
-                return Err(bad(format!(
-                    "index {} stands in the answer twice",
-                    item.index
+                return Err(Failed::nonsense(format!(
+                    "index {index} stands in the provider's answer twice"
                 )));
             }
             None => {
-                return Err(bad(format!(
-                    "the answer has index {} for {sent} texts",
-                    item.index
+                return Err(Failed::nonsense(format!(
+                    "the provider's answer has index {index} for {texts} texts"
                 )));
             }
         }
     }
-    let vectors: Option<Vec<_>> = vectors.into_iter().collect();
-    let vectors = vectors.ok_or_else(|| bad(format!("{found} vectors came for {sent} texts")))?;
-    let tokens = answer.usage.and_then(|usage| usage.total_tokens);
-    Ok(RawAnswer {
-        vectors,
-        tokens,
-        model: answer.model,
-    })
+    // As many items as places, and no place taken twice: all are taken.
+    Ok(vectors.into_iter().flatten().collect())
 }
 
-/// Reads the answer of Ollama: one vector a text, in order.
-pub(super) fn ollama(body: &[u8], sent: usize) -> Result<RawAnswer, EmbedError> {
-    let answer: OllamaAnswer = parse(body)?;
-    let vectors = answer.embeddings.ok_or_else(|| without_vectors(body))?;
-    if vectors.len() != sent {
-        return Err(bad(format!(
-            "{} vectors came for {sent} texts",
-            vectors.len()
-        )));
-    }
-    let vectors = vectors.into_iter().map(|numbers| numbers.0).collect();
-    Ok(RawAnswer {
-        vectors,
-        tokens: answer.prompt_eval_count,
-        model: answer.model,
-    })
+fn count(found: usize, texts: usize) -> Failed {
+    Failed::nonsense(format!(
+        "the provider gave {found} vectors for {texts} texts"
+    ))
 }
 
 /// Checks every vector: usable, and all of one length, the expected one where it is known.
-///
-/// # Errors
-/// `Dimensions` for another length than expected; `Rejected` for a vector that is not finite or has no length, since
-/// that is about one text and the others of the batch are good; `BadAnswer` for lengths that differ.
-pub(super) fn check(
-    vectors: Vec<Vec<f32>>,
-    expected: Option<NonZeroU32>,
-) -> Result<Vec<Embedding>, EmbedError> {
-    let length = vectors.first().map_or(0, Vec::len);
+fn check(vectors: Vec<Vec<f32>>, expected: Option<NonZeroU32>) -> Result<Vec<Embedding>, Failed> {
+    let Some(length) = vectors.first().map(Vec::len) else {
+        return Ok(Vec::new());
+    };
     if let Some(other) = vectors.iter().find(|vector| vector.len() != length) {
-        return Err(bad(format!(
-            "the answer mixes vectors of {length} and {} numbers",
+        return Err(Failed::nonsense(format!(
+            "the provider's answer mixes vectors of {length} and {} numbers",
             other.len()
         )));
     }
-    if let Some(expected) =
-        expected.filter(|expected| expected.get() as usize != length && !vectors.is_empty())
-    {
-        return Err(EmbedError::new(
-            EmbedErrorKind::Dimensions,
-            format!(
-                "embedding dimension mismatch: expected {expected}, the provider gave {length}"
-            ),
-        ));
+    if let Some(expected) = expected.filter(|expected| expected.get() as usize != length) {
+        let message = format!(
+            "embedding dimension mismatch: expected {expected}, the provider gave {length}; check EMBEDDING_MODEL_NAME"
+        );
+        return Err(EmbedError::new(EmbedErrorKind::Dimensions, message).into());
     }
     vectors
         .into_iter()
         .map(|numbers| {
             Embedding::new(numbers).map_err(|error| {
-                EmbedError::new(
-                    EmbedErrorKind::Rejected,
-                    "the provider gave an unusable vector",
-                )
-                .with_source(error)
+                Failed::nonsense(format!("the provider gave an unusable vector: {error}"))
             })
         })
         .collect()
 }
 
 /// Parses a body. serde_json refuses NaN, strings and null where numbers belong, and anything after the document.
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EmbedError> {
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|error| {
-        let what = match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            None => "an empty answer",
-            Some(b'<') => "a web page instead of an answer",
-            _ if error.is_eof() => "an answer that is cut off",
-            _ => "an answer that is not of the form asked for",
-        };
-        // The parser's message holds line and column, never the text.
-        bad(format!("{what} came")).with_source(error)
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => Failed::passing(None, "the provider's answer is empty"),
+            Some(b'<') => Failed::passing(
+                None,
+                "the provider answers with a web page; if it goes on, check EMBEDDING_BASE_URL",
+            ),
+            _ if error.is_eof() => Failed::passing(None, "the provider's answer is cut off"),
+            // The parser's own message repeats the values it did not expect, so only the place is told.
+            _ => Failed::nonsense(format!(
+                "the provider's answer is not of the form asked for (line {}, column {})",
+                error.line(),
+                error.column()
+            )),
+        }
     })
-}
-
-/// A 200 that holds an error, as some gateways send it.
-fn without_vectors(body: &[u8]) -> EmbedError {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-    if text.contains("\"error\"") {
-        return bad(super::classify::explain(200, "", &text));
-    }
-    bad("the answer holds no vectors".to_owned())
-}
-
-pub(super) fn bad(message: String) -> EmbedError {
-    EmbedError::new(EmbedErrorKind::BadAnswer, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use EmbedErrorKind::{BadAnswer, Dimensions, Unavailable};
+
     use super::*;
 
-    fn kind_of(body: &str, sent: usize) -> EmbedErrorKind {
-        let answer = openai(body.as_bytes(), sent)
-            .and_then(|answer| check(answer.vectors, NonZeroU32::new(2)));
-        answer.expect_err(body).kind()
+    fn asked(dialect: Dialect, texts: usize) -> Asked {
+        Asked {
+            dialect,
+            texts,
+            dimensions: NonZeroU32::new(2),
+        }
+    }
+
+    fn openai(body: &str, texts: usize) -> Result<Option<Answer>, Failed> {
+        read(body.as_bytes(), asked(Dialect::OpenAi, texts))
+    }
+
+    fn item(index: usize, embedding: &str) -> String {
+        format!(r#"{{"object":"embedding","index":{index},"embedding":{embedding}}}"#)
+    }
+
+    fn items(items: &[(usize, &str)]) -> String {
+        let items: Vec<_> = items.iter().map(|(at, what)| item(*at, what)).collect();
+        format!(
+            r#"{{"data":[{}],"usage":{{"total_tokens":7}}}}"#,
+            items.join(",")
+        )
     }
 
     #[test]
     fn vectors_are_ordered_by_index() {
-        let body = r#"{"data":[{"index":1,"embedding":[0,1]},{"index":0,"embedding":[1,0]}],"usage":{"total_tokens":7}}"#;
-        let answer = openai(body.as_bytes(), 2).unwrap();
+        let body = items(&[(1, "[0,1]"), (0, "[1,0]"), (2, "[0.6, 8e-1]")]);
+        let answer = openai(&body, 3).unwrap().unwrap();
         assert_eq!(answer.tokens, Some(7));
-        assert_eq!(answer.vectors, [[1.0, 0.0], [0.0, 1.0]]);
+        let vectors: Vec<_> = answer.vectors.iter().map(Embedding::as_slice).collect();
+        assert_eq!(vectors, [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]);
+    }
+
+    #[test]
+    fn vectors_need_not_be_normalised() {
+        let answer = openai(&items(&[(0, "[300,-400]")]), 1).unwrap().unwrap();
+        assert_eq!(answer.vectors[0].as_slice(), [300.0, -400.0]);
     }
 
     #[test]
     fn nonsense_is_never_taken_for_vectors() {
-        use EmbedErrorKind::{BadAnswer, Dimensions, Rejected};
-        let one =
-            |embedding: &str| format!(r#"{{"data":[{{"index":0,"embedding":{embedding}}}]}}"#);
-        for (kind, body, sent) in [
-            (BadAnswer, String::new(), 1),
-            (BadAnswer, "<html></html>".to_owned(), 1),
-            (BadAnswer, one("[1,0]")[..20].to_owned(), 1),
+        for (kind, texts, body) in [
+            (Unavailable, 1, String::new()),
+            (Unavailable, 1, " \n".to_owned()),
+            (Unavailable, 1, "<html></html>".to_owned()),
+            (Unavailable, 1, items(&[(0, "[1,0]")])[..20].to_owned()),
+            (BadAnswer, 1, "hello".to_owned()),
+            (BadAnswer, 1, "[]".to_owned()),
+            (BadAnswer, 1, r#"{"data":{}}"#.to_owned()),
+            (BadAnswer, 1, r#"{"data":[{"embedding":[1,0]}]}"#.to_owned()),
+            (BadAnswer, 1, format!("{} {{}}", items(&[(0, "[1,0]")]))),
+            (BadAnswer, 1, items(&[])),
+            (BadAnswer, 2, items(&[(0, "[1,0]")])),
+            (BadAnswer, 1, items(&[(0, "[1,0]"), (1, "[1,0]")])),
+            (BadAnswer, 1, items(&[(1, "[1,0]")])),
             (
                 BadAnswer,
-                r#"{"error":{"message":"overloaded"}}"#.to_owned(),
                 1,
+                r#"{"data":[{"index":-1,"embedding":[1,0]}]}"#.to_owned(),
             ),
-            (BadAnswer, one("[1,0]"), 2),
-            (
-                BadAnswer,
-                r#"{"data":[{"index":1,"embedding":[1,0]}]}"#.to_owned(),
-                1,
-            ),
-            (
-                BadAnswer,
-                r#"{"data":[{"index":0,"embedding":[1,0]},{"index":0,"embedding":[1,0]}]}"#
-                    .to_owned(),
-                2,
-            ),
-            (
-                BadAnswer,
-                r#"{"data":[{"index":0,"embedding":[1,0]},{"index":1,"embedding":[1]}]}"#
-                    .to_owned(),
-                2,
-            ),
-            (BadAnswer, one("[1,NaN]"), 1),
-            (BadAnswer, one("[1,null]"), 1),
-            (BadAnswer, one("[\"1\",0]"), 1),
-            (BadAnswer, one("\"AACAPwAAAAA=\""), 1),
-            (Rejected, one("[1e39,0]"), 1),
-            (Rejected, one("[0,0]"), 1),
-            (Dimensions, one("[1,0,0]"), 1),
+            (BadAnswer, 2, items(&[(0, "[1,0]"), (0, "[1,0]")])),
+            (BadAnswer, 2, items(&[(0, "[1,0]"), (1, "[1]")])),
+            (BadAnswer, 1, items(&[(0, "[1,NaN]")])),
+            (BadAnswer, 1, items(&[(0, "[1,Infinity]")])),
+            (BadAnswer, 1, items(&[(0, "[1,-Infinity]")])),
+            (BadAnswer, 1, items(&[(0, "[1,null]")])),
+            (BadAnswer, 1, items(&[(0, "null")])),
+            (BadAnswer, 1, items(&[(0, "[\"1\",0]")])),
+            (BadAnswer, 1, items(&[(0, "[true,0]")])),
+            (BadAnswer, 1, items(&[(0, "\"AACAPwAAAAA=\"")])),
+            (BadAnswer, 1, items(&[(0, "[1e39,0]")])),
+            (BadAnswer, 1, items(&[(0, "[1e400,0]")])),
+            (BadAnswer, 1, items(&[(0, "[0,0]")])),
+            (BadAnswer, 1, items(&[(0, "[1e7,0]")])),
+            (Dimensions, 1, items(&[(0, "[1,0,0]")])),
+            (Dimensions, 1, items(&[(0, "[]")])),
         ] {
-            assert_eq!(kind_of(&body, sent), kind, "{body}");
+            let failed = openai(&body, texts).expect_err(&body);
+            assert_eq!(failed.error.kind(), kind, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_an_error_holds_no_vectors() {
+        assert!(
+            openai(r#"{"error":{"message":"no"}}"#, 1)
+                .unwrap()
+                .is_none()
+        );
+        let ollama = |body: &str| read(body.as_bytes(), asked(Dialect::Ollama, 1));
+        assert!(ollama(r#"{"error":"no"}"#).unwrap().is_none());
+    }
+
+    #[test]
+    fn ollama_gives_one_vector_a_text() {
+        let body = br#"{"model":"m","embeddings":[[1,0],[0,1]],"prompt_eval_count":9}"#;
+        let answer = read(body, asked(Dialect::Ollama, 2)).unwrap().unwrap();
+        assert_eq!((answer.vectors.len(), answer.tokens), (2, Some(9)));
+        let failed = read(body, asked(Dialect::Ollama, 3)).unwrap_err();
+        assert_eq!(failed.error.kind(), BadAnswer);
+    }
+
+    #[test]
+    fn messages_repeat_nothing_of_the_answer() {
+        for body in [
+            items(&[(0, "\"SECRET-MARK\"")]),
+            r#"{"data":"SECRET-MARK"}"#.to_owned(),
+        ] {
+            let error = openai(&body, 1).unwrap_err().error;
+            assert!(
+                !format!("{error} {error:?}").contains("SECRET"),
+                "{error:?}"
+            );
         }
     }
 }

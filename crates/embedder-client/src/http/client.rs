@@ -1,34 +1,39 @@
-//! Sends a call, repeats it while that may help, and waits as asked.
+//! The one road to every provider: sends a call, repeats it while that may help, and waits as asked.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
-use secrecy::ExposeSecret;
+use reqwest::{Client, Proxy, Response, Url};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{RawAnswer, bad};
-use super::classify::{Class, classify, explain};
+use super::address;
+use super::answer::{self, Answer, Asked};
+use super::classify::{
+    Class, Dialect, Failed, classify, cleaned, explain, explain_redirect, provider_words,
+    status_inside,
+};
+use super::retry::{Next, Retries};
 use crate::settings::HttpSettings;
-use crate::{EmbedError, EmbedErrorKind};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded};
 
-/// Bytes an answer may have: 2,048 vectors of 4,096 numbers, written out, and some.
-const LONGEST_ANSWER: usize = 128 << 20;
-
-/// How often an answer that makes no sense is asked for again: once, since it costs a whole batch.
-const NONSENSE_RETRIES: u32 = 1;
+/// As much of a refusal as is read: enough for every provider's words.
+const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// An address, a key and the way to talk to them. The connection is made at the first call: a run that embeds
 /// nothing pays for no TLS.
 pub(super) struct HttpClient {
     settings: HttpSettings,
+    dialect: Dialect,
+    key: Option<SecretString>,
     url: Url,
     client: OnceLock<Client>,
     limiter: Option<DefaultDirectRateLimiter>,
+    told_of_other_model: AtomicBool,
 }
 
 impl fmt::Debug for HttpClient {
@@ -39,118 +44,74 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// What a call brought, and how many attempts it took.
-pub(super) struct Called {
-    pub(super) answer: RawAnswer,
-    pub(super) requests: u32,
-}
-
-/// One attempt that failed.
-struct Failed {
-    class: Class,
-    error: EmbedError,
-}
-
 impl HttpClient {
-    /// Checks the address; connects to nothing.
+    /// Checks the settings; connects to nothing.
     ///
     /// # Errors
     /// `Configuration` for an address that is none, or for a key that would travel in the open.
-    pub(super) fn new(
-        settings: HttpSettings,
-        address: impl FnOnce(&mut Url),
-    ) -> Result<Self, EmbedError> {
-        let configuration =
-            |message: String| EmbedError::new(EmbedErrorKind::Configuration, message);
-        let mut url: Url = settings.base_url.parse().map_err(|_| {
-            configuration(
-                "EMBEDDING_BASE_URL is no address; write it like https://host/v1".to_owned(),
-            )
-        })?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(configuration(
-                "EMBEDDING_BASE_URL must begin with https:// or http://".to_owned(),
-            ));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(configuration(
-                "EMBEDDING_BASE_URL holds a user name or password; put the key into EMBEDDING_API_KEY".to_owned(),
-            ));
-        }
-        if settings.api_key.is_some()
-            && url.scheme() == "http"
-            && !is_near(&url)
-            && !settings.allow_plain_http
-        {
-            return Err(configuration(format!(
-                "the key would travel unencrypted to {}; use https:// in EMBEDDING_BASE_URL",
-                url.host_str().unwrap_or_default()
-            )));
-        }
-        address(&mut url);
+    pub(super) fn new(settings: HttpSettings, dialect: Dialect) -> Result<Self, EmbedError> {
+        // An empty variable is how a shell says "no key".
+        let key = settings.api_key.as_ref().map(|key| key.expose_secret());
+        let key = key
+            .map(str::trim)
+            .filter(|key| !key.is_empty())
+            .map(SecretString::from);
+        let url = address::endpoint(&settings, dialect, key.is_some())?;
+        // A burst of one spaces calls evenly: no second sees more than its share of the minute.
         let limiter = settings.requests_per_minute.map(|limit| {
-            RateLimiter::direct(Quota::per_minute(limit).allow_burst(std::num::NonZeroU32::MIN))
+            RateLimiter::direct(Quota::per_minute(limit).allow_burst(NonZeroU32::MIN))
         });
         Ok(Self {
             settings,
+            dialect,
+            key,
             url,
             client: OnceLock::new(),
             limiter,
+            told_of_other_model: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn settings(&self) -> &HttpSettings {
-        &self.settings
+    /// The limits of the settings, within those of the provider.
+    pub(super) fn limits(&self, most_texts: usize) -> BatchLimits {
+        BatchLimits {
+            texts: self.settings.limits.texts.clamp(1, most_texts),
+            bytes: self.settings.limits.bytes,
+        }
     }
 
-    /// Sends a body and reads the answer, repeating what may pass.
+    /// Sends a body that holds so many texts and reads the answer, repeating what may pass.
     ///
     /// # Errors
     /// The kind of the last attempt; `Unavailable` when every repetition failed. Counts every attempt.
-    pub(super) async fn call(
-        &self,
-        body: &serde_json::Value,
-        read: &(dyn Fn(&[u8]) -> Result<RawAnswer, EmbedError> + Send + Sync),
-    ) -> Result<Called, EmbedError> {
-        let mut waits = ExponentialBuilder::default()
-            .with_min_delay(self.settings.first_wait)
-            .with_max_delay(self.settings.longest_wait)
-            .with_max_times(self.settings.max_retries as usize)
-            .with_jitter()
-            .build();
-        let mut nonsense = 0;
+    pub(super) async fn call(&self, body: Vec<u8>, texts: usize) -> Result<Embedded, EmbedError> {
+        let asked = Asked {
+            dialect: self.dialect,
+            texts,
+            dimensions: self.settings.dimensions,
+        };
+        let mut retries = Retries::new(&self.settings);
         let mut requests = 0;
         loop {
             self.wait_for_our_limit().await;
             requests += 1;
-            let Failed { class, error } = match self.attempt(body, read).await {
-                Ok(answer) => return Ok(Called { answer, requests }),
+            let Failed { class, error } = match self.attempt(&body, asked).await {
+                Ok(answer) => {
+                    self.compare_model(answer.model.as_deref());
+                    return Ok(Embedded {
+                        vectors: answer.vectors,
+                        tokens: answer.tokens,
+                        requests,
+                    });
+                }
                 Err(failed) => failed,
             };
-            let asked = match class {
-                Class::Stop(EmbedErrorKind::BadAnswer) if nonsense < NONSENSE_RETRIES => {
-                    nonsense += 1;
-                    None
-                }
-                Class::Stop(_) => return Err(error.with_requests(requests)),
-                Class::Retry { after } => after,
+            let wait = match retries.after(&class) {
+                Next::Repeat(wait) => wait,
+                next => return Err(give_up(error, &class, &next, requests)),
             };
-            if let Some(asked) = asked.filter(|asked| *asked > self.settings.longest_wait) {
-                let message = format!("{error}; it asks to come back in {} s", asked.as_secs());
-                return Err(
-                    EmbedError::new(EmbedErrorKind::Unavailable, message).with_requests(requests)
-                );
-            }
-            let Some(backoff) = waits.next() else {
-                let message = format!("{error}, {requests} times in a row; try again later");
-                let kind = match class {
-                    Class::Stop(kind) => kind,
-                    Class::Retry { .. } => EmbedErrorKind::Unavailable,
-                };
-                return Err(EmbedError::new(kind, message).with_requests(requests));
-            };
-            let wait = asked.unwrap_or(backoff);
-            tracing::debug!(attempt = requests, wait_ms = wait.as_millis(), %error, "repeating a call");
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(attempt = requests, wait_ms, %error, "repeating a call");
             tokio::time::sleep(wait).await;
         }
     }
@@ -159,32 +120,24 @@ impl HttpClient {
         let Some(limiter) = &self.limiter else { return };
         while let Err(until) = limiter.check() {
             let wait = until.wait_time_from(governor::clock::Clock::now(limiter.clock()));
-            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+            tokio::time::sleep(wait.max(std::time::Duration::from_millis(1))).await;
         }
     }
 
-    async fn attempt(
-        &self,
-        body: &serde_json::Value,
-        read: &(dyn Fn(&[u8]) -> Result<RawAnswer, EmbedError> + Send + Sync),
-    ) -> Result<RawAnswer, Failed> {
-        let stop = |error: EmbedError| Failed {
-            class: Class::Stop(error.kind()),
-            error,
-        };
+    async fn attempt(&self, body: &[u8], asked: Asked) -> Result<Answer, Failed> {
         let mut request = self
-            .client()
-            .map_err(stop)?
+            .client()?
             .post(self.url.clone())
-            .json(body);
-        if let Some(key) = &self.settings.api_key {
-            let mut header = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
-                .map_err(|_| {
-                    stop(EmbedError::new(
-                        EmbedErrorKind::Configuration,
-                        "the key holds characters that no key has; check EMBEDDING_API_KEY",
-                    ))
-                })?;
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_vec());
+        if let Some(key) = &self.key {
+            let header = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()));
+            let mut header = header.map_err(|_| {
+                EmbedError::new(
+                    EmbedErrorKind::Configuration,
+                    "the key holds characters that no key has; check EMBEDDING_API_KEY",
+                )
+            })?;
             header.set_sensitive(true);
             request = request.header(AUTHORIZATION, header);
         }
@@ -192,46 +145,71 @@ impl HttpClient {
             .send()
             .await
             .map_err(|error| self.unreachable(&error))?;
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(ToOwned::to_owned);
-        let bytes = self.body(response).await?;
-        if status == 200 {
-            return read(&bytes).map_err(stop);
+        let status = response.status();
+        let headers = response.headers().clone();
+        if !status.is_success() {
+            let body = read_refusal(response).await;
+            return Err(self.refused(status.as_u16(), &headers, &body));
         }
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]);
-        let class = classify(status, retry_after.as_deref(), &text);
-        let kind = match &class {
-            Class::Stop(kind) => *kind,
-            Class::Retry { .. } => EmbedErrorKind::Unavailable,
-        };
-        let error = EmbedError::new(kind, explain(status, &self.settings.model, &text));
-        Err(Failed { class, error })
+        let body = self.read_answer(response, asked.longest_answer()).await?;
+        match answer::read(&body, asked)? {
+            Some(answer) => Ok(answer),
+            None => Err(self.error_inside(&headers, &body)),
+        }
     }
 
     /// Reads the body within the limit, counted after decompression.
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failed> {
-        let mut bytes = Vec::new();
+    async fn read_answer(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, Failed> {
+        let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk()
             .await
             .map_err(|error| self.unreachable(&error))?
         {
-            if bytes.len() + chunk.len() > LONGEST_ANSWER {
-                let error = bad(format!(
-                    "an answer of more than {LONGEST_ANSWER} bytes came"
-                ));
-                return Err(Failed {
-                    class: Class::Stop(error.kind()),
-                    error,
-                });
+            if body.len() + chunk.len() > limit {
+                return Err(Failed::nonsense(format!(
+                    "the provider's answer is longer than {limit} bytes"
+                )));
             }
-            bytes.extend_from_slice(&chunk);
+            body.extend_from_slice(&chunk);
         }
-        Ok(bytes)
+        Ok(body)
+    }
+
+    /// What a status other than success means.
+    fn refused(&self, status: u16, headers: &HeaderMap, body: &str) -> Failed {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let class = classify(status, header(RETRY_AFTER), body);
+        let kind = match &class {
+            Class::Stop(kind) => *kind,
+            Class::Retry { .. } => EmbedErrorKind::Unavailable,
+        };
+        let message = if (300..400).contains(&status) {
+            let target = header(LOCATION).and_then(|target| self.url.join(target).ok());
+            explain_redirect(status, target.as_ref().and_then(Url::host_str))
+        } else {
+            let words = provider_words(body, self.secret());
+            explain(status, self.dialect, &self.settings.model, &words)
+        };
+        Failed {
+            class,
+            error: EmbedError::new(kind, message),
+        }
+    }
+
+    /// What a success without vectors means: some gateways send every error so.
+    fn error_inside(&self, headers: &HeaderMap, body: &[u8]) -> Failed {
+        let body = String::from_utf8_lossy(&body[..body.len().min(LONGEST_REFUSAL)]);
+        match status_inside(&body) {
+            Some(status) => self.refused(status, headers, &body),
+            None if body.contains("\"error\"") => {
+                let words = provider_words(&body, self.secret());
+                Failed::nonsense(format!(
+                    "the provider answers with an error and no code: {words}"
+                ))
+            }
+            None => Failed::nonsense("the provider's answer holds no vectors"),
+        }
     }
 
     fn client(&self) -> Result<&Client, EmbedError> {
@@ -240,23 +218,46 @@ impl HttpClient {
         }
         // Whoever installs a provider first wins; all of ours are the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .connect_timeout(Duration::from_secs(5).min(self.settings.timeout))
+        let mut builder = Client::builder()
+            .connect_timeout(self.settings.connect_timeout.min(self.settings.timeout))
             .timeout(self.settings.timeout)
             .redirect(Policy::none())
+            // Repeating is our business: every attempt is counted.
+            .retry(reqwest::retry::never())
             .no_proxy()
-            .user_agent("smart-support")
-            .build()
-            .map_err(|error| {
-                EmbedError::new(EmbedErrorKind::Internal, "the HTTP client cannot be set up")
-                    .with_source(error.without_url())
+            .user_agent("smart-support");
+        if let Some(proxy) = &self.settings.proxy {
+            let proxy = Proxy::all(proxy.as_str()).map_err(|_| {
+                EmbedError::new(
+                    EmbedErrorKind::Configuration,
+                    "the proxy is no address; write it like http://proxy:3128",
+                )
             })?;
+            builder = builder.proxy(proxy);
+        } else if self.url.scheme() == "http" {
+            // Plain HTTP must work where no certificates are installed, as in small containers.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| {
+            EmbedError::new(
+                EmbedErrorKind::Configuration,
+                "TLS cannot be set up; install the system's root certificates (ca-certificates)",
+            )
+            .with_source(error.without_url())
+        })?;
         Ok(self.client.get_or_init(|| client))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failed {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port_or_known_default().unwrap_or_default();
+        if let Some(cause) = tls_refusal(error) {
+            let message = format!(
+                "no TLS connection to {host}:{port}: {cause}; check EMBEDDING_BASE_URL, or install the certificate \
+                 of its issuer"
+            );
+            return EmbedError::new(EmbedErrorKind::Configuration, message).into();
+        }
         let what = if error.is_connect() {
             "cannot be reached"
         } else if error.is_timeout() {
@@ -265,31 +266,81 @@ impl HttpClient {
             "broke the connection off"
         };
         // The library's own text may hold the address with its query; its innermost cause never does.
-        let cause =
-            std::iter::successors(std::error::Error::source(error), |error| (*error).source())
-                .last();
+        let cause = causes(error).last();
         let cause = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
-        let message = format!("the embedding provider at {host}:{port} {what}{cause}");
-        Failed {
-            class: Class::Retry { after: None },
-            error: EmbedError::new(EmbedErrorKind::Unavailable, message),
+        Failed::passing(
+            None,
+            format!("the embedding provider at {host}:{port} {what}{cause}"),
+        )
+    }
+
+    /// Says once that the provider answers with another model than was asked for; gateways rename models, so this is
+    /// no error.
+    fn compare_model(&self, answered: Option<&str>) {
+        let asked = &*self.settings.model;
+        let other =
+            answered.filter(|answered| !answered.contains(asked) && !asked.contains(answered));
+        if let Some(answered) = other
+            && !self.told_of_other_model.swap(true, Ordering::Relaxed)
+        {
+            let answered = cleaned(answered, self.secret());
+            tracing::warn!(asked, answered, "the provider names another model");
         }
+    }
+
+    fn secret(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.expose_secret())
     }
 }
 
-/// This machine, or a network nobody else is on: where plain HTTP is usual.
-fn is_near(url: &Url) -> bool {
-    match url
-        .host_str()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .parse::<std::net::IpAddr>()
-    {
-        Ok(std::net::IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
-        Ok(std::net::IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
-        Err(_) => {
-            let host = url.host_str().unwrap_or_default();
-            host == "localhost" || host.ends_with(".localhost") || !host.contains('.')
+/// The last error of a call, with what was tried.
+fn give_up(error: EmbedError, class: &Class, next: &Next, requests: u32) -> EmbedError {
+    let error = match (next, class) {
+        (Next::AskedTooLong(asked), _) => EmbedError::new(
+            EmbedErrorKind::Unavailable,
+            format!("{error}; it asks to come back in {} s", asked.as_secs()),
+        ),
+        (_, Class::Retry { .. }) => EmbedError::new(
+            EmbedErrorKind::Unavailable,
+            format!("{error}, attempt {requests}; try again later"),
+        ),
+        _ => error,
+    };
+    error.with_requests(requests)
+}
+
+/// The body of a refusal, as far as it can be had: the status alone says what to do.
+async fn read_refusal(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = LONGEST_REFUSAL - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == LONGEST_REFUSAL {
+            break;
         }
     }
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |error| (*error).source())
+}
+
+/// A certificate that is not trusted, or a server that speaks no TLS: no repetition mends that.
+fn tls_refusal(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error)
+        .filter_map(|mut cause| {
+            // I/O errors hide what they wrap from `source`, and wrap each other.
+            while let Some(wrapped) = cause
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+            {
+                cause = wrapped;
+            }
+            cause.downcast_ref::<rustls::Error>()
+        })
+        .find(|error| {
+            use rustls::Error::{InvalidCertificate, InvalidMessage};
+            matches!(error, InvalidCertificate(_) | InvalidMessage(_))
+        })
 }

@@ -1,20 +1,37 @@
 //! Ollama's `/api/embed`.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
-use serde_json::json;
+use serde::Serialize;
 use storage_core::ModelSpec;
 
-use super::answer;
+use super::classify::Dialect;
 use super::client::HttpClient;
-use super::openai::{finish, prefixed, spec};
+use super::openai::{prefixed, send, sent_dimensions, spec};
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, Embedded, Embedder, Purpose};
+
+/// Texts a call at most: Ollama knows no limit, but embeds them one by one, and a call must end within its time.
+const MOST_TEXTS: usize = 512;
 
 /// The provider `ollama`.
 #[derive(Debug)]
 pub struct OllamaEmbedder {
     client: HttpClient,
     spec: ModelSpec,
+    /// The width asked of the provider.
+    dimensions: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    input: &'a [Cow<'a, str>],
+    /// Without `false` Ollama cuts long texts in silence.
+    truncate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<u32>,
 }
 
 impl OllamaEmbedder {
@@ -24,13 +41,12 @@ impl OllamaEmbedder {
     /// `Configuration` for an address that is none, or for a key that would travel in the open.
     pub fn new(settings: HttpSettings) -> Result<Self, EmbedError> {
         let spec = spec(&settings);
-        let client = HttpClient::new(settings, |url| {
-            let path = url.path().trim_end_matches('/').to_owned();
-            if !path.ends_with("/api/embed") {
-                url.set_path(&format!("{path}/api/embed"));
-            }
-        })?;
-        Ok(Self { client, spec })
+        let dimensions = sent_dimensions(&settings);
+        Ok(Self {
+            client: HttpClient::new(settings, Dialect::Ollama)?,
+            spec,
+            dimensions,
+        })
     }
 }
 
@@ -45,37 +61,16 @@ impl Embedder for OllamaEmbedder {
     }
 
     fn limits(&self) -> BatchLimits {
-        BatchLimits {
-            texts: 512,
-            bytes: 1 << 20,
-        }
+        self.client.limits(MOST_TEXTS)
     }
 
     async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
-        // Without `truncate: false` Ollama cuts long texts in silence.
-        let body = json!({
-            "model": self.spec.name,
-            "input": prefixed(&self.spec, inputs, purpose),
-            "truncate": false,
-        });
-        let sent = inputs.len();
-        let called = self
-            .client
-            .call(&body, &|bytes| answer::ollama(bytes, sent))
-            .await
-            .map_err(|error| {
-                let absent = error.kind() == EmbedErrorKind::Configuration
-                    && error.to_string().contains("not found");
-                if !absent {
-                    return error;
-                }
-                let requests = error.requests();
-                let message = format!(
-                    "Ollama has no model {name}; get it with: ollama pull {name}",
-                    name = self.spec.name
-                );
-                EmbedError::new(EmbedErrorKind::Configuration, message).with_requests(requests)
-            })?;
-        finish(&self.client, called)
+        let body = Body {
+            model: &self.spec.name,
+            input: &prefixed(&self.spec, inputs, purpose),
+            truncate: false,
+            dimensions: self.dimensions,
+        };
+        send(&self.client, &body, inputs.len()).await
     }
 }

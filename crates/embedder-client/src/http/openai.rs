@@ -1,19 +1,35 @@
 //! Any API that speaks OpenAI's `/v1/embeddings`.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
-use serde_json::json;
+use serde::Serialize;
 use storage_core::{ModelSpec, NORMALISER};
 
-use super::answer;
+use super::classify::Dialect;
 use super::client::HttpClient;
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+
+/// Texts a call at most, as OpenAI documents it.
+const MOST_TEXTS: usize = 2048;
 
 /// The provider `openai`.
 #[derive(Debug)]
 pub struct OpenAiEmbedder {
     client: HttpClient,
     spec: ModelSpec,
+    /// The width asked of the provider.
+    dimensions: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    input: &'a [Cow<'a, str>],
+    encoding_format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<u32>,
 }
 
 impl OpenAiEmbedder {
@@ -26,49 +42,12 @@ impl OpenAiEmbedder {
     /// `Configuration` for an address that is none, or for a key that would travel in the open.
     pub fn new(settings: HttpSettings) -> Result<Self, EmbedError> {
         let spec = spec(&settings);
-        let client = HttpClient::new(settings, |url| {
-            let path = url.path().trim_end_matches('/').to_owned();
-            let path = match path.as_str() {
-                "" => "/v1/embeddings".to_owned(),
-                path if path.ends_with("/embeddings") => path.to_owned(),
-                path => format!("{path}/embeddings"),
-            };
-            url.set_path(&path);
-        })?;
-        Ok(Self { client, spec })
-    }
-}
-
-pub(super) fn spec(settings: &HttpSettings) -> ModelSpec {
-    ModelSpec {
-        name: settings.model.clone(),
-        dimensions: settings.dimensions,
-        revision: String::new(),
-        query_prefix: settings.query_prefix.clone(),
-        passage_prefix: settings.passage_prefix.clone(),
-        normaliser: NORMALISER,
-    }
-}
-
-/// The texts with the model's prefix.
-pub(super) fn prefixed(spec: &ModelSpec, inputs: &[String], purpose: Purpose) -> Vec<String> {
-    let prefix = match purpose {
-        Purpose::Passage => &spec.passage_prefix,
-        Purpose::Query => &spec.query_prefix,
-    };
-    inputs
-        .iter()
-        .map(|input| format!("{prefix}{input}"))
-        .collect()
-}
-
-/// Says once a run that the provider answers with another model than was asked for; gateways rename models, so this
-/// is no error.
-pub(super) fn compare_model(asked: &str, answered: Option<&str>) {
-    if let Some(answered) =
-        answered.filter(|answered| !answered.contains(asked) && !asked.contains(answered))
-    {
-        tracing::debug!(asked, answered, "the provider names another model");
+        let dimensions = sent_dimensions(&settings);
+        Ok(Self {
+            client: HttpClient::new(settings, Dialect::OpenAi)?,
+            spec,
+            dimensions,
+        })
     }
 }
 
@@ -83,39 +62,70 @@ impl Embedder for OpenAiEmbedder {
     }
 
     fn limits(&self) -> BatchLimits {
-        BatchLimits {
-            texts: 2048,
-            bytes: 1 << 20,
-        }
+        self.client.limits(MOST_TEXTS)
     }
 
     async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
-        let body = json!({
-            "model": self.spec.name,
-            "input": prefixed(&self.spec, inputs, purpose),
-            "encoding_format": "float",
-        });
-        let sent = inputs.len();
-        let called = self
-            .client
-            .call(&body, &|bytes| answer::openai(bytes, sent))
-            .await?;
-        finish(&self.client, called)
+        let body = Body {
+            model: &self.spec.name,
+            input: &prefixed(&self.spec, inputs, purpose),
+            encoding_format: "float",
+            dimensions: self.dimensions,
+        };
+        send(&self.client, &body, inputs.len()).await
     }
 }
 
-/// Checks the vectors of an answer.
-pub(super) fn finish(
+/// What is known of the model before the first answer.
+pub(super) fn spec(settings: &HttpSettings) -> ModelSpec {
+    ModelSpec {
+        name: settings.model.clone(),
+        dimensions: settings.dimensions,
+        revision: String::new(),
+        query_prefix: settings.query_prefix.clone(),
+        passage_prefix: settings.passage_prefix.clone(),
+        normaliser: NORMALISER,
+    }
+}
+
+/// The width to ask of the provider, where it is to be asked.
+pub(super) fn sent_dimensions(settings: &HttpSettings) -> Option<u32> {
+    let known = settings.dimensions.filter(|_| settings.send_dimensions);
+    known.map(std::num::NonZeroU32::get)
+}
+
+/// The texts with the model's prefix.
+pub(super) fn prefixed<'a>(
+    spec: &ModelSpec,
+    inputs: &'a [String],
+    purpose: Purpose,
+) -> Vec<Cow<'a, str>> {
+    let prefix = match purpose {
+        Purpose::Passage => &spec.passage_prefix,
+        Purpose::Query => &spec.query_prefix,
+    };
+    let with_prefix = |input: &'a String| match prefix.is_empty() {
+        true => Cow::Borrowed(&**input),
+        false => Cow::Owned(format!("{prefix}{input}")),
+    };
+    inputs.iter().map(with_prefix).collect()
+}
+
+/// Sends a body, unless it holds nothing to embed.
+pub(super) async fn send(
     client: &HttpClient,
-    called: super::client::Called,
+    body: &(impl Serialize + Sync),
+    texts: usize,
 ) -> Result<Embedded, EmbedError> {
-    let super::client::Called { answer, requests } = called;
-    compare_model(&client.settings().model, answer.model.as_deref());
-    let vectors = answer::check(answer.vectors, client.settings().dimensions)
-        .map_err(|error| error.with_requests(requests))?;
-    Ok(Embedded {
-        vectors,
-        tokens: answer.tokens,
-        requests,
-    })
+    if texts == 0 {
+        return Ok(Embedded {
+            vectors: Vec::new(),
+            tokens: None,
+            requests: 0,
+        });
+    }
+    let body = serde_json::to_vec(body).map_err(|error| {
+        EmbedError::new(EmbedErrorKind::Internal, "a call cannot be written").with_source(error)
+    })?;
+    client.call(body, texts).await
 }

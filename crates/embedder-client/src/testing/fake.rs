@@ -1,5 +1,6 @@
 //! An embedder that counts, and fails when it is told to.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 
@@ -18,9 +19,11 @@ pub struct FakeEmbedder {
 
 #[derive(Debug, Default)]
 struct State {
+    attempts: usize,
     calls: Vec<Vec<String>>,
+    script: VecDeque<Option<EmbedErrorKind>>,
     fail_after: Option<(usize, EmbedErrorKind)>,
-    refused: Option<String>,
+    refused: Option<(String, EmbedErrorKind)>,
 }
 
 impl FakeEmbedder {
@@ -45,7 +48,12 @@ impl FakeEmbedder {
         }
     }
 
-    /// From that many calls on, every call fails in that way.
+    /// The next calls fail in these ways, one after the other; `None` is a call that works.
+    pub fn fail_in_order(&self, script: impl IntoIterator<Item = Option<EmbedErrorKind>>) {
+        self.state().script = script.into_iter().collect();
+    }
+
+    /// From that many answered calls on, every call fails in that way.
     pub fn fail_after(&self, calls: usize, kind: EmbedErrorKind) {
         self.state().fail_after = Some((calls, kind));
     }
@@ -57,7 +65,18 @@ impl FakeEmbedder {
 
     /// Batches with a text that contains this are refused.
     pub fn refuse(&self, marker: &str) {
-        self.state().refused = Some(marker.to_owned());
+        self.fail_on(marker, EmbedErrorKind::Rejected);
+    }
+
+    /// Batches with a text that contains this fail in that way.
+    pub fn fail_on(&self, marker: &str, kind: EmbedErrorKind) {
+        self.state().refused = Some((marker.to_owned(), kind));
+    }
+
+    /// How many calls came, answered or not.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.state().attempts
     }
 
     /// Every call that was answered, with its texts.
@@ -99,17 +118,20 @@ impl Embedder for FakeEmbedder {
     async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
         {
             let mut state = self.state();
-            if let Some((_, kind)) = state
+            state.attempts += 1;
+            let scripted = state.script.pop_front().flatten();
+            let late = state
                 .fail_after
-                .filter(|(calls, _)| state.calls.len() >= *calls)
-            {
+                .filter(|(calls, _)| state.calls.len() >= *calls);
+            let refused = state
+                .refused
+                .as_ref()
+                .filter(|(marker, _)| inputs.iter().any(|text| text.contains(marker)));
+            let kind = scripted
+                .or(late.map(|(_, kind)| kind))
+                .or(refused.map(|(_, kind)| *kind));
+            if let Some(kind) = kind {
                 return Err(EmbedError::new(kind, "told to fail").with_requests(1));
-            }
-            let marker = state.refused.clone();
-            if marker.is_some_and(|marker| inputs.iter().any(|text| text.contains(&marker))) {
-                return Err(
-                    EmbedError::new(EmbedErrorKind::Rejected, "told to refuse").with_requests(1)
-                );
             }
             state.calls.push(inputs.to_vec());
         }

@@ -20,6 +20,8 @@ pub enum Reply {
     Body(String),
     /// Bytes as they stand, then the connection is closed: what is cut off, or no HTTP at all.
     Raw(Vec<u8>),
+    /// Nothing, until the client goes away.
+    Silence,
     /// The vectors, computed and counted as paid for, but the connection breaks before the answer.
     PaidThenBroken,
 }
@@ -31,6 +33,8 @@ pub struct StubRequest {
     pub path: String,
     /// The texts, in order.
     pub texts: Vec<String>,
+    /// The body as it came.
+    pub body: String,
     /// The `authorization` header.
     pub authorization: Option<String>,
     /// Whether vectors were computed for it: what a provider would bill.
@@ -135,7 +139,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
     };
     let mut reader = BufReader::new(stream);
     while let Some((path, authorization, body)) = read_request(&mut reader) {
-        let texts = texts(&body);
+        let (model, texts) = model_and_texts(&body);
         let reply = {
             let mut ledger = shared.ledger.lock().expect("no serving thread panics");
             let number = ledger.len();
@@ -144,6 +148,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
             ledger.push(StubRequest {
                 path: path.clone(),
                 texts: texts.clone(),
+                body: String::from_utf8_lossy(&body).into_owned(),
                 authorization,
                 billed,
             });
@@ -151,11 +156,15 @@ fn serve(shared: &Shared, stream: TcpStream) {
         };
         std::thread::sleep(shared.latency);
         let bytes = match reply {
-            Reply::Vectors => http(200, &[], &vectors(shared.dimensions, &path, &texts)),
+            Reply::Vectors => http(200, &[], &vectors(shared.dimensions, &path, &model, &texts)),
             Reply::Body(body) => http(200, &[], &body),
             Reply::Status(status, headers, body) => http(status, &headers, &body),
             Reply::Raw(bytes) => {
                 let _ = writer.write_all(&bytes);
+                return;
+            }
+            Reply::Silence => {
+                let _ = reader.read(&mut [0]);
                 return;
             }
             Reply::PaidThenBroken => return,
@@ -191,16 +200,16 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, Option<Str
     Some((path, authorization, body))
 }
 
-fn texts(body: &[u8]) -> Vec<String> {
+fn model_and_texts(body: &[u8]) -> (String, Vec<String>) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let model = body["model"].as_str().unwrap_or_default().to_owned();
     let texts = body["input"].as_array().into_iter().flatten();
-    texts
-        .filter_map(|text| text.as_str().map(ToOwned::to_owned))
-        .collect()
+    let texts = texts.filter_map(|text| text.as_str().map(ToOwned::to_owned));
+    (model, texts.collect())
 }
 
 /// Vectors that depend on the text and nothing else: seeded by its hash, so equal texts agree across requests.
-fn vectors(dimensions: usize, path: &str, texts: &[String]) -> String {
+fn vectors(dimensions: usize, path: &str, model: &str, texts: &[String]) -> String {
     let vector = |text: &String| -> Vec<f32> {
         let mut output = vec![0u8; dimensions * 2];
         fill(text, &mut output);
@@ -210,14 +219,15 @@ fn vectors(dimensions: usize, path: &str, texts: &[String]) -> String {
             .collect()
     };
     let answer = if path.ends_with("/api/embed") {
-        json!({ "embeddings": texts.iter().map(vector).collect::<Vec<_>>(), "prompt_eval_count": texts.len() * 10 })
+        let vectors: Vec<_> = texts.iter().map(vector).collect();
+        json!({ "model": model, "embeddings": vectors, "prompt_eval_count": texts.len() * 10 })
     } else {
         let data: Vec<Value> = texts
             .iter()
             .enumerate()
             .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text) }))
             .collect();
-        json!({ "object": "list", "data": data, "model": "stub", "usage": { "total_tokens": texts.len() * 10 } })
+        json!({ "object": "list", "data": data, "model": model, "usage": { "total_tokens": texts.len() * 10 } })
     };
     answer.to_string()
 }
