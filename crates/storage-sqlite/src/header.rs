@@ -81,7 +81,7 @@ pub(crate) fn unreadable(error: io::Error, path: &Path) -> Failure {
             ),
         ),
         io::ErrorKind::IsADirectory => (
-            StoreErrorKind::Io,
+            StoreErrorKind::Foreign,
             format!("the store's path is a directory; name a file: {shown}"),
         ),
         io::ErrorKind::PermissionDenied => (

@@ -242,7 +242,8 @@ pub(super) fn source(
         .map
         .iter()
         .map(|pair| match pair.split_once('=') {
-            Some((field, column)) if !field.trim().is_empty() && !column.trim().is_empty() => {
+            // An empty column switches a field off, so that an id column can be left aside.
+            Some((field, column)) if !field.trim().is_empty() => {
                 Ok((field.trim().to_owned(), column.trim().to_owned()))
             }
             _ => Err(usage(format!(

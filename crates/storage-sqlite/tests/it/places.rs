@@ -70,10 +70,10 @@ fn what_is_not_ours_is_left_alone() {
 fn a_directory_is_no_store() {
     let directory = tempfile::tempdir().unwrap();
     let options = SqliteOptions::file(directory.path());
-    refused(open(&options), StoreErrorKind::Io);
-    refused(open_read_only(&options), StoreErrorKind::Io);
-    refused(schema_status(&options), StoreErrorKind::Io);
-    refused(migrate(&options), StoreErrorKind::Io);
+    refused(open(&options), StoreErrorKind::Foreign);
+    refused(open_read_only(&options), StoreErrorKind::Foreign);
+    refused(schema_status(&options), StoreErrorKind::Foreign);
+    refused(migrate(&options), StoreErrorKind::Foreign);
     // Nor is a path below a file.
     let file = directory.path().join("file");
     fs::write(&file, "x").unwrap();
