@@ -1,0 +1,105 @@
+//! Accuracy on questions whose answers are known.
+
+use integration_tests::{Faq, Place};
+use serde_json::json;
+
+fn filled() -> Place {
+    let place = Place::hash();
+    place.save("faq.csv", &Faq::with_ids(30));
+    place.migrate("faq.csv", &[]);
+    place
+}
+
+const JSONL: &str = r#"{"id": "1", "query": "Как оформить карту?", "gold": ["t0"], "lang": "ru", "category": "К"}
+{"query": "оформить вклад", "gold": ["t1", "t16"], "lang": "ru"}
+{"query": "оформить кредит", "gold": ["t29"], "lang": "ru"}
+{"query": "Какая завтра погода?", "gold": [], "lang": "ru"}
+"#;
+
+const CSV: &str = "id,query,gold,lang,category\n1,Как оформить карту?,t0,ru,К\n,оформить вклад,t1|t16,ru,\n\
+    ,оформить кредит,t29,ru,\n,Какая завтра погода?,,ru,\n";
+
+#[test]
+fn both_formats_of_golden_questions_give_the_same_figures() {
+    let place = filled();
+    // Ids in a golden file are optional, so some rows have one and some have none.
+    place.write("golden.jsonl", JSONL);
+    place.write("golden.csv", CSV);
+    let [jsonl, csv] = ["golden.jsonl", "golden.csv"].map(|name| place.json(&["eval", name]));
+    assert_eq!(jsonl, csv);
+    assert_eq!(jsonl["queries"], 3, "the unanswerable one is in no figure");
+    let near = |key: &str, expected: f64| {
+        let found = jsonl[key].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-9, "{key} is {found}");
+    };
+    near("top1", 2.0 / 3.0);
+    near("top3", 2.0 / 3.0);
+    assert!(jsonl["mrr"].as_f64().unwrap() >= 2.0 / 3.0);
+    assert!(jsonl["by_category"]["К"].is_object());
+    assert_eq!(jsonl["flips"], json!([]));
+    let misses = jsonl["misses"].as_array().unwrap();
+    assert_eq!(misses.len(), 1);
+    assert_eq!(misses[0]["query"], "оформить кредит");
+    assert_eq!(misses[0]["expected"], json!(["t29"]));
+    assert!(misses[0]["got"].as_array().unwrap().len() >= 3);
+}
+
+#[test]
+fn a_gate_closes_with_its_own_exit_code() {
+    let place = filled();
+    let golden = r#"{"query": "Как оформить карту?", "gold": ["t0"]}
+{"query": "оформить кредит", "gold": ["t29"]}
+"#;
+    place.write("golden.jsonl", golden);
+    let before = place.data();
+    place
+        .run(&["eval", "golden.jsonl", "--min-top3", "0.5"])
+        .ok();
+    let run = place
+        .run(&["eval", "golden.jsonl", "--min-top3", "0.6", "--json"])
+        .expect(5);
+    assert_eq!(run.json()["queries"], 2);
+    run.says(&["0.6"]);
+    assert!(place.data() == before, "eval wrote to the store");
+}
+
+#[test]
+fn questions_are_asked_in_batches() {
+    let api = crate::support::api();
+    let place = Place::stub(&api);
+    place.save("faq.csv", &Faq::with_ids(30));
+    place.migrate("faq.csv", &[]);
+    let before = api.requests();
+    let golden: String = (0..25)
+        .map(|number| {
+            format!(
+                "{}\n",
+                json!({"query": format!("вопрос {number}"), "gold": ["t0"]})
+            )
+        })
+        .collect();
+    place.write("golden.jsonl", golden);
+    let report = place.json(&["eval", "golden.jsonl", "--batch-size", "10"]);
+    assert_eq!(report["queries"], 25);
+    assert_eq!(api.requests() - before, 3);
+}
+
+#[test]
+fn a_golden_file_that_is_none_is_explained() {
+    let place = filled();
+    place.write("empty.jsonl", "");
+    place.write("other.csv", "a,b\n1,2\n");
+    for (name, says) in [
+        ("empty.jsonl", "empty"),
+        ("other.csv", "query"),
+        ("nowhere.csv", "nowhere.csv"),
+    ] {
+        let run = place.run(&["eval", name]).expect(2).prints_nothing();
+        run.says(&[name, says]);
+    }
+    place.write("golden.jsonl", JSONL);
+    let run = place
+        .run(&["eval", "golden.jsonl", "--collection", "other"])
+        .expect(2);
+    run.says(&["other", "smart-support migrate"]);
+}

@@ -1,0 +1,25 @@
+//! The product from outside: one module per area, each test named after what a user notices.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
+mod bad_input;
+mod bad_store;
+mod costs;
+mod eval;
+mod features;
+mod fixture;
+mod guard;
+mod identity;
+mod interruption;
+mod maintenance;
+mod model;
+mod output;
+mod road;
+mod search;
+mod search_fallback;
+mod secrets;
+mod settings;
+mod support;

@@ -1,0 +1,77 @@
+//! What several areas need.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use integration_tests::{Reply, StubApi};
+use serde_json::Value;
+
+/// Numbers per vector of the stubs.
+pub(crate) const DIMENSIONS: usize = 64;
+
+/// A stub that always answers.
+pub(crate) fn api() -> StubApi {
+    StubApi::start(DIMENSIONS, Duration::ZERO)
+}
+
+/// A stub that answers so many requests and then fails, until it is mended.
+pub(crate) struct Failing {
+    pub(crate) api: StubApi,
+    limit: Arc<AtomicUsize>,
+}
+
+impl Failing {
+    pub(crate) fn after(requests: usize, failure: Reply) -> Self {
+        let limit = Arc::new(AtomicUsize::new(requests));
+        let known = Arc::clone(&limit);
+        let api = StubApi::scripted(DIMENSIONS, Duration::ZERO, move |number, _| {
+            if number < known.load(Ordering::SeqCst) {
+                Reply::Vectors
+            } else {
+                failure.clone()
+            }
+        });
+        Self { api, limit }
+    }
+
+    /// Answers everything from now on.
+    pub(crate) fn mend(&self) {
+        self.limit.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    /// Answers so many more requests and then fails again.
+    pub(crate) fn fail_after(&self, requests: usize) {
+        self.limit
+            .store(self.api.requests() + requests, Ordering::SeqCst);
+    }
+}
+
+/// What a provider says to a wrong key.
+pub(crate) fn unauthorized() -> Reply {
+    let body = r#"{"error":{"message":"invalid api key"}}"#;
+    Reply::Status(401, Vec::new(), body.to_owned())
+}
+
+/// What a provider says when it is overloaded.
+pub(crate) fn unavailable() -> Reply {
+    Reply::Status(503, Vec::new(), String::new())
+}
+
+/// Checks several counts of a report at once.
+#[track_caller]
+pub(crate) fn counts(report: &Value, expected: &[(&str, u64)]) {
+    for (key, value) in expected {
+        assert_eq!(report[*key], *value, "{key} in {report:#}");
+    }
+}
+
+/// No text was paid for twice.
+#[track_caller]
+pub(crate) fn billed_once(api: &StubApi, texts: usize) {
+    let mut billed = api.billed();
+    assert_eq!(billed.len(), texts, "texts billed");
+    billed.sort_unstable();
+    billed.dedup();
+    assert_eq!(billed.len(), texts, "distinct texts billed");
+}

@@ -1,0 +1,75 @@
+//! What a run of the product came to.
+
+use serde_json::Value;
+
+/// Exit code and output of one run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What was run, for messages.
+    pub command: String,
+    /// The exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// Results.
+    pub stdout: String,
+    /// Everything else.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Checks the exit code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "exit code of {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.command, self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Checks that the run did what it should: exit code 0.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.expect(0)
+    }
+
+    /// Checks that stderr holds each of these texts.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stderr.contains(text),
+                "{} does not say {text:?}\n--- stderr\n{}",
+                self.command,
+                self.stderr
+            );
+        }
+        self
+    }
+
+    /// Checks that nothing was printed as a result.
+    #[track_caller]
+    pub fn prints_nothing(self) -> Self {
+        assert_eq!(self.stdout, "", "stdout of {}", self.command);
+        self
+    }
+
+    /// The one document on stdout.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "stdout of {} is not one JSON document: {error}\n--- stdout\n{}\n--- stderr\n{}",
+                self.command, self.stdout, self.stderr
+            )
+        })
+    }
+
+    /// The line of stderr that begins with `error: `.
+    #[track_caller]
+    #[must_use]
+    pub fn error(&self) -> &str {
+        let line = self.stderr.lines().find(|line| line.starts_with("error: "));
+        line.unwrap_or_else(|| panic!("{} reports no error:\n{}", self.command, self.stderr))
+    }
+}

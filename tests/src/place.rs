@@ -1,0 +1,276 @@
+//! A place for one test: an empty directory with a home of its own, and an environment that holds nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Faq, Outcome, StubApi, binary, workspace};
+
+/// The files of a place, byte for byte.
+pub type Snapshot = BTreeMap<PathBuf, Vec<u8>>;
+
+/// An empty directory to run the product in.
+#[derive(Debug)]
+pub struct Place {
+    root: TempDir,
+    variables: BTreeMap<OsString, OsString>,
+    binary: PathBuf,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Place {
+    /// A place without any embedder configured.
+    #[must_use]
+    pub fn new() -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("smart-support-test-")
+            .tempdir()
+            .unwrap();
+        let mut place = Self {
+            root,
+            variables: BTreeMap::new(),
+            binary: binary().to_owned(),
+        };
+        for directory in ["work", "home", "home/.config", "home/.cache", "home/.local"] {
+            std::fs::create_dir(place.root.path().join(directory)).unwrap();
+        }
+        let home = place.root.path().join("home");
+        place.set("HOME", &home);
+        place.set("XDG_CONFIG_HOME", home.join(".config"));
+        place.set("XDG_CACHE_HOME", home.join(".cache"));
+        place.set("XDG_DATA_HOME", home.join(".local"));
+        place.set("TZ", "UTC");
+        if let Some(path) = std::env::var_os("PATH") {
+            place.set("PATH", path);
+        }
+        place
+    }
+
+    /// A place with the provider `hash`.
+    #[must_use]
+    pub fn hash() -> Self {
+        let mut place = Self::new();
+        place.set("EMBEDDING_PROVIDER", "hash");
+        place
+    }
+
+    /// A place that embeds with a stub of the API, with the model name `stub-model`.
+    #[must_use]
+    pub fn stub(api: &StubApi) -> Self {
+        let mut place = Self::new();
+        place.use_stub(api);
+        place
+    }
+
+    /// Embeds with this stub from now on.
+    pub fn use_stub(&mut self, api: &StubApi) {
+        self.set("EMBEDDING_PROVIDER", "openai");
+        self.set("EMBEDDING_BASE_URL", format!("{}/v1", api.url()));
+        self.set("EMBEDDING_API_KEY", "key-of-a-test");
+        self.set("EMBEDDING_MODEL_NAME", "stub-model");
+        // A script that fails means it; waiting for the next attempt would only cost time.
+        self.set("EMBEDDING_MAX_RETRIES", "0");
+    }
+
+    /// Runs another build of the product from now on.
+    pub fn use_binary(&mut self, path: impl Into<PathBuf>) {
+        self.binary = path.into();
+    }
+
+    /// Sets a variable for every run from now on.
+    pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
+        self.variables
+            .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+    }
+
+    /// Removes a variable.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(OsStr::new(name));
+    }
+
+    /// The working directory, or a file in it.
+    #[must_use]
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.path().join("work").join(name)
+    }
+
+    /// A file in the home directory.
+    #[must_use]
+    pub fn home(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.path().join("home").join(name)
+    }
+
+    /// Where the product keeps its store when it is told nothing.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.path("data/embeddings.db")
+    }
+
+    /// Writes a file in the working directory.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Writes a FAQ in the format that the name says.
+    pub fn save(&self, name: &str, faq: &Faq) -> PathBuf {
+        self.write(name, faq.bytes(name))
+    }
+
+    /// Every file of the directory `data`.
+    #[must_use]
+    pub fn data(&self) -> Snapshot {
+        files(&self.path("data"))
+    }
+
+    /// Every file of the working directory.
+    #[must_use]
+    pub fn files(&self) -> Snapshot {
+        files(&self.path(""))
+    }
+
+    /// The command as it would be run: for tests that start it and do not wait.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(args);
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Gives any command the place's directory and environment.
+    pub fn prepare(&self, command: &mut Command) {
+        command
+            .current_dir(self.path(""))
+            .env_clear()
+            .envs(&self.variables)
+            .stdin(Stdio::null());
+    }
+
+    /// Runs the product to its end.
+    #[track_caller]
+    #[must_use]
+    pub fn run(&self, args: &[&str]) -> Outcome {
+        Self::finish(
+            self.command(args),
+            &format!("smart-support {}", args.join(" ")),
+        )
+    }
+
+    /// Runs the product without the power of an administrator to read and write whatever the permissions say.
+    #[track_caller]
+    #[must_use]
+    pub fn run_with_permissions(&self, args: &[&str]) -> Outcome {
+        let mut command = Command::new("setpriv");
+        let capabilities = "-dac_override,-dac_read_search";
+        command
+            .args(["--bounding-set", capabilities, "--inh-caps", capabilities])
+            .arg(&self.binary)
+            .args(args);
+        self.prepare(&mut command);
+        Self::finish(command, &format!("smart-support {}", args.join(" ")))
+    }
+
+    #[track_caller]
+    fn finish(mut command: Command, shown: &str) -> Outcome {
+        let output = command.output().unwrap();
+        Outcome {
+            command: shown.to_owned(),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs the product with `--json`, which must succeed, and gives the document.
+    #[track_caller]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let mut args = args.to_vec();
+        args.push("--json");
+        self.run(&args).ok().json()
+    }
+
+    /// Migrates a source, which must succeed.
+    #[track_caller]
+    pub fn migrate(&self, source: &str, more: &[&str]) -> Value {
+        self.json(&[&["migrate", "--faq-path", source], more].concat())
+    }
+
+    /// Ids found for a question, best first.
+    #[track_caller]
+    #[must_use]
+    pub fn search(&self, args: &[&str]) -> Vec<String> {
+        let document = self.json(&[&["search"], args].concat());
+        let hits = document["hits"].as_array().unwrap();
+        let ids = hits
+            .iter()
+            .map(|hit| hit["id"].as_str().unwrap().to_owned());
+        ids.collect()
+    }
+
+    /// Output with what differs from run to run taken out: the place's directory, times, sizes.
+    #[must_use]
+    pub fn stable(&self, text: &str) -> String {
+        let root = self.root.path().to_string_lossy().into_owned();
+        let text = text
+            .replace(&root, "[PLACE]")
+            .replace(&*workspace().to_string_lossy(), "[REPO]");
+        let lines = text.lines().map(|line| {
+            let words = line.split(' ').collect::<Vec<_>>();
+            let word = |(at, word): (usize, &&str)| {
+                let next = words.get(at + 1).copied().unwrap_or_default();
+                let timed =
+                    ["seconds", "MB", "kB", "B"].contains(&next.trim_end_matches([',', ')']));
+                let clock = ["s", "s)", "s,"].iter().any(|end| {
+                    word.strip_suffix(end)
+                        .is_some_and(|digits| digits.contains('.'))
+                });
+                if timed && word.trim_start_matches('(').parse::<f64>().is_ok() {
+                    "[N]".to_owned()
+                } else if clock {
+                    "[TIME]".to_owned()
+                } else {
+                    (*word).to_owned()
+                }
+            };
+            words
+                .iter()
+                .enumerate()
+                .map(word)
+                .collect::<Vec<_>>()
+                .join(" ")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn files(root: &Path) -> Snapshot {
+    let mut found = Snapshot::new();
+    let mut open = BTreeSet::from([root.to_owned()]);
+    while let Some(directory) = open.pop_first() {
+        let Ok(entries) = std::fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.insert(path);
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(root).unwrap().to_owned(), bytes);
+            }
+        }
+    }
+    found
+}
