@@ -52,7 +52,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         let source = app.settings.source(&nothing)?.ok_or_else(|| {
             usage("the store cannot be opened, and no source is named to read into memory; set FAQ_PATH")
         })?;
-        sync::fill(app, &source, &*store).await?;
+        sync::fill(app, &source, std::sync::Arc::clone(&store)).await?;
     }
     let status = store.status().await?;
     let version = active_version(&status, app.collection(), embedder.as_deref())?;

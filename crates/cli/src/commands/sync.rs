@@ -56,7 +56,7 @@ pub(crate) async fn run(
         };
         let work = Work {
             app,
-            store: &*store,
+            store,
             embedder,
             batches,
             degraded,
@@ -77,7 +77,7 @@ pub(crate) async fn run(
     let OpenStore { store, degraded } = app.open_or_memory(access, dimensions)?;
     let work = Work {
         app,
-        store: &*store,
+        store,
         embedder,
         batches,
         degraded,
@@ -89,7 +89,7 @@ pub(crate) async fn run(
     } else {
         let started = Instant::now();
         tracing::info!("Validating storage integrity");
-        Some((store.check().await?, started.elapsed().as_secs_f64()))
+        Some((work.store.check().await?, started.elapsed().as_secs_f64()))
     };
     work.finish(args, entrance, &report, validation, read_seconds)
         .await
@@ -99,7 +99,7 @@ pub(crate) async fn run(
 pub(crate) async fn fill(
     app: &App,
     named: &SourceSettings,
-    store: &dyn EmbeddingStore,
+    store: Arc<dyn EmbeddingStore>,
 ) -> Result<(), Failure> {
     let embedder = app.embedder()?;
     let batches = batches(app.settings.batches()?, &*embedder);
@@ -121,7 +121,7 @@ pub(crate) async fn fill(
 
 struct Work<'a> {
     app: &'a App,
-    store: &'a dyn EmbeddingStore,
+    store: Arc<dyn EmbeddingStore>,
     embedder: Arc<dyn Embedder>,
     batches: BatchSettings,
     degraded: Option<String>,
@@ -130,7 +130,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn context<'b>(&'b self, progress: &'b Reporter) -> SyncContext<'b> {
         SyncContext {
-            store: self.store,
+            store: &*self.store,
             embedder: Arc::clone(&self.embedder),
             progress,
             clock: &app::now,
@@ -222,7 +222,7 @@ impl Work<'_> {
     }
 
     async fn finish(
-        &self,
+        mut self,
         args: &SyncArgs,
         entrance: Entrance,
         report: &SyncReport,
@@ -232,7 +232,6 @@ impl Work<'_> {
         let output = self.app.output;
         let mut document = wire::Sync::of(report, self.app.collection().as_str(), self.describe());
         document.model = self.model().await?;
-        document.bytes = parts::file_bytes(&self.app.settings.store);
         document.degraded.clone_from(&self.degraded);
         document.seconds.read = read_seconds;
         if let Some((checks, seconds)) = &validation {
@@ -248,6 +247,9 @@ impl Work<'_> {
             );
             output.print(format!("{} {place}: {}", output.mark(false), row.reason));
         }
+        // What a person sees on disk is what is left when the store has moved its log into the file.
+        self.store = parts::memory();
+        document.bytes = parts::file_bytes(&self.app.settings.store);
         document.seconds.total = self.app.started.elapsed().as_secs_f64();
         self.print_report(entrance, report, document.seconds.total, document.bytes);
         if let Some(directory) = &args.metadata_dir {
