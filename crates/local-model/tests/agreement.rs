@@ -143,7 +143,7 @@ fn the_provider_adds_the_prefix_that_the_purpose_asks_for() {
     {
         let inputs = std::slice::from_ref(&text);
         let embedded = runtime.block_on(provider.embed(inputs, purpose)).unwrap();
-        assert_eq!((embedded.vectors.len(), embedded.requests), (1, 0));
+        assert_eq!((embedded.vectors.len(), embedded.requests), (1, 1));
         assert!(cosine(embedded.vectors[0].as_slice(), expected) > 0.999_999);
     }
 }

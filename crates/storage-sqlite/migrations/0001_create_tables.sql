@@ -172,6 +172,9 @@ CREATE TABLE record_inputs (
     record_id INTEGER NOT NULL REFERENCES embedding_records (record_id) ON DELETE CASCADE,
     version_id INTEGER NOT NULL REFERENCES embedding_versions (version_id),
     vector_id INTEGER NOT NULL REFERENCES embedding_vectors (vector_id),
+    -- The vector's name once more: planning a sync asks for every row's, and must not read the vectors for it.
+    input_hash BLOB NOT NULL CHECK (length(input_hash) = 32),
+    variant BLOB NOT NULL CHECK (length(variant) IN (0, 32)),
     PRIMARY KEY (record_id, version_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -328,9 +328,13 @@ impl Work<'_> {
                 ),
             )
         })?;
-        self.conn
-            .prepare_cached(sql::BIND)?
-            .execute((record, version, stored))?;
+        self.conn.prepare_cached(sql::BIND)?.execute((
+            record,
+            version,
+            stored,
+            target.input.as_bytes(),
+            rows::variant_bytes(target.variant.as_ref()),
+        ))?;
         Ok(version)
     }
 

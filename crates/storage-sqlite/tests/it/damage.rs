@@ -89,7 +89,7 @@ async fn every_kind_of_damage_has_its_check() {
         ),
         (
             "UPDATE record_inputs SET vector_id = 1",
-            &[names::CONTENT_HASHES],
+            &[names::CONTENT_HASHES, names::ORPHANS],
         ),
         (
             "UPDATE embedding_vectors SET checksum = zeroblob(32) WHERE vector_id = 2",
