@@ -125,9 +125,9 @@ impl Draft {
                 }
             })
             .collect();
-        let records = incoming.iter().map(|row| row.record).collect();
+        let records = incoming.iter().map(|row| row.record);
         let id =
-            source_identity::resolve(placeholder, &records, &stored.sources, &stored.fingerprints);
+            source_identity::resolve(placeholder, records, &stored.sources, &stored.fingerprints);
         for row in &mut incoming {
             row.document.source = id.clone();
         }
@@ -160,11 +160,11 @@ impl Draft {
     /// Keys of the stored rows whose texts [`Draft::finish`] needs.
     #[must_use]
     pub fn needs(&self) -> Vec<DocumentKey> {
-        let matched: HashSet<usize> = self.incoming.iter().filter_map(|row| row.stored).collect();
+        let matched = self.matched();
         let unpaired = self.derived && self.incoming.iter().any(|row| row.stored.is_none());
         let rebinds = self.policy.force_recompute;
         let rows = self.stored.fingerprints.iter().enumerate();
-        rows.filter(|(position, _)| !matched.contains(position))
+        rows.filter(|(position, _)| !matched[*position])
             .filter(|(_, row)| rebinds || (unpaired && row.source == self.source.id))
             .map(|(_, row)| row.key.clone())
             .collect()
@@ -181,7 +181,7 @@ impl Draft {
         }
         let mode = self.mode();
         let selection = self.policy.selection.clone();
-        let matched: HashSet<usize> = self.incoming.iter().filter_map(|row| row.stored).collect();
+        let matched = self.matched();
         let mut plan = SyncPlan {
             collection: self.stored.collection.clone(),
             base: self.stored.generation,
@@ -214,7 +214,7 @@ impl Draft {
             .fingerprints
             .iter()
             .enumerate()
-            .filter(|(position, row)| row.source == self.source.id && !matched.contains(position))
+            .filter(|(position, row)| row.source == self.source.id && !matched[*position])
             .map(|(_, row)| row)
             .collect();
         if selection.is_everything() {
@@ -243,6 +243,15 @@ impl Draft {
         plan.activate =
             !plan.rows.is_empty() && (self.policy.force_recompute || !self.stored.has_active);
         Ok(plan)
+    }
+
+    /// Which stored rows an incoming one continues, by position.
+    fn matched(&self) -> Vec<bool> {
+        let mut matched = vec![false; self.stored.fingerprints.len()];
+        for position in self.incoming.iter().filter_map(|row| row.stored) {
+            matched[position] = true;
+        }
+        matched
     }
 
     fn mode(&self) -> SyncMode {
@@ -298,10 +307,10 @@ impl Draft {
     /// Rows that are equal but for their id: unchanged ones where the source has no ids, renamed ones where it has.
     /// Equal rows are interchangeable, so they pair in order, however many there are.
     fn match_records(&mut self) {
-        let taken: HashSet<usize> = self.incoming.iter().filter_map(|row| row.stored).collect();
+        let taken = self.matched();
         let mut open: HashMap<RecordHash, Vec<usize>> = HashMap::new();
         for (position, row) in self.stored.fingerprints.iter().enumerate().rev() {
-            if row.source == self.source.id && !taken.contains(&position) {
+            if row.source == self.source.id && !taken[position] {
                 open.entry(row.record).or_default().push(position);
             }
         }

@@ -24,13 +24,14 @@ pub fn source_id(name: &str) -> SourceId {
 /// file's rows.
 pub(crate) fn resolve(
     own: SourceId,
-    records: &BTreeSet<RecordHash>,
+    records: impl Iterator<Item = RecordHash>,
     sources: &[Source],
     fingerprints: &[Fingerprint],
 ) -> SourceId {
-    if sources.iter().any(|source| source.id == own) || records.is_empty() {
+    if sources.iter().any(|source| source.id == own) {
         return own;
     }
+    let records: BTreeSet<RecordHash> = records.collect();
     let mut shared: BTreeMap<&SourceId, (usize, usize)> = BTreeMap::new();
     for fingerprint in fingerprints {
         let (common, all) = shared.entry(&fingerprint.source).or_default();
