@@ -19,6 +19,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
     pub(crate) started: Instant,
+    /// The command as it was typed, without its arguments: they may hold what is nobody's business.
+    pub(crate) command: &'static str,
 }
 
 /// An open store, and why it is not the one that was asked for, if so.
@@ -42,8 +44,20 @@ impl App {
             access,
             dimensions,
             wait: self.settings.wait,
+            writer: self.writer(),
         };
         Ok(parts::open(&self.settings.store, opening)?)
+    }
+
+    /// What others are told who find the store busy.
+    fn writer(&self) -> String {
+        format!(
+            "pid {} on {} since {} (smart-support {})",
+            std::process::id(),
+            gethostname::gethostname().to_string_lossy(),
+            humantime::format_rfc3339_seconds(SystemTime::now()),
+            self.command
+        )
     }
 
     /// Opens the store, or with `--on-store-error memory` an empty one in its place, and says so loudly.

@@ -49,6 +49,7 @@ fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
         settings,
         output,
         started,
+        command: cli.command.name(),
     };
     // One thread: the work is on the store's own thread, in the provider, or in the model's own threads.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod guard;
 mod header;
+mod lock;
 mod open;
 mod ops;
 mod options;
@@ -20,6 +21,7 @@ mod sql;
 mod store;
 mod worker;
 
+pub use lock::{WriterLock, writer};
 pub use open::{
     create_or_open, migrate, open, open_in_memory, open_read_only, schema_latest, schema_status,
 };

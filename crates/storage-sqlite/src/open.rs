@@ -8,6 +8,7 @@ use storage_core::{Result, SchemaStatus};
 use crate::connection;
 use crate::error::{Failure, Outcome};
 use crate::header;
+use crate::lock::{self, WriterLock};
 use crate::options::{Migrated, Place, SqliteOptions};
 use crate::page_size;
 use crate::reader::Reader;
@@ -31,9 +32,12 @@ pub fn open(options: &SqliteOptions) -> Result<SqliteStore> {
     let Place::File(path) = &options.place else {
         return open_in_memory();
     };
-    let session =
-        write_session(path, options).map_err(|failure| failure.at("open", &options.place))?;
-    SqliteStore::start(session, options)
+    // Looking first: a store that is refused has no lock beside it afterwards.
+    let opened = look(path, options)
+        .and_then(|()| lock::wanted(path, options.writer.as_deref(), options.busy_timeout))
+        .and_then(|lock| Ok((write_session(path, options)?, lock)));
+    let (session, lock) = opened.map_err(|failure| failure.at("open", &options.place))?;
+    SqliteStore::start(session, options, lock)
 }
 
 /// Creates the store where there is none, brings its schema up to date, and opens it.
@@ -41,8 +45,15 @@ pub fn open(options: &SqliteOptions) -> Result<SqliteStore> {
 /// # Errors
 /// As [`migrate`] and [`open`].
 pub fn create_or_open(options: &SqliteOptions) -> Result<SqliteStore> {
-    migrate(options)?;
-    open(options)
+    let Place::File(path) = &options.place else {
+        return open_in_memory();
+    };
+    let opened = locked_migration(path, options).and_then(|(_, lock)| {
+        look(path, options)?;
+        Ok((write_session(path, options)?, lock))
+    });
+    let (session, lock) = opened.map_err(|failure| failure.at("open", &options.place))?;
+    SqliteStore::start(session, options, lock)
 }
 
 /// Opens a store for reading only. Creates no file beside a store that nobody is writing to, and works on a read-only
@@ -71,7 +82,7 @@ pub fn open_in_memory() -> Result<SqliteStore> {
         Ok(Session(conn))
     };
     let session = session().map_err(|failure: Failure| failure.at("open", &options.place))?;
-    SqliteStore::start(session, &options)
+    SqliteStore::start(session, &options, None)
 }
 
 /// Says what the schema of a store is and what it lacks, without writing anything.
@@ -95,7 +106,7 @@ pub fn schema_status(options: &SqliteOptions) -> Result<SchemaStatus> {
 pub fn migrate(options: &SqliteOptions) -> Result<Migrated> {
     let migrated = match &options.place {
         Place::Memory => Ok(schema::fresh()),
-        Place::File(path) => migrate_file(path, options),
+        Place::File(path) => locked_migration(path, options).map(|(before, _)| before),
     };
     let before = migrated.map_err(|failure| failure.at("migrate", &options.place))?;
     Ok(Migrated {
@@ -108,13 +119,19 @@ pub fn migrate(options: &SqliteOptions) -> Result<Migrated> {
     })
 }
 
-fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
+/// Refuses what is not a store of today's schema, without a trace.
+fn look(path: &Path, options: &SqliteOptions) -> Outcome<()> {
     let place = &options.place;
     let header = header::read(path)?.ok_or_else(|| schema::old(0, place))?;
     if header.user_version != schema::latest() || header::has_log(path) {
         // The header may lag behind a log. Looking through a reader changes nothing, whatever it finds.
         drop(Reader::open(path, options.busy_timeout)?);
     }
+    Ok(())
+}
+
+fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
+    let place = &options.place;
     let conn = connection::writer(path, options.busy_timeout)?;
     schema::require_current(&conn, place)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
@@ -135,8 +152,19 @@ fn file_status(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
     }
 }
 
-fn migrate_file(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
+/// Migrates as the only writer, where that is wanted, and hands the lock on.
+fn locked_migration(
+    path: &Path,
+    options: &SqliteOptions,
+) -> Outcome<(SchemaStatus, Option<WriterLock>)> {
     create_file(path)?;
+    // Looking first: a file of somebody else's gets no lock beside it.
+    header::read(path)?;
+    let lock = lock::wanted(path, options.writer.as_deref(), options.busy_timeout)?;
+    Ok((migrate_file(path, options)?, lock))
+}
+
+fn migrate_file(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
     if let Some(header) = header::read(path)?
         && header.user_version == schema::latest()
         && header.wal

@@ -34,6 +34,10 @@ pub struct SqliteOptions {
     pub dimensions: Option<u32>,
     /// How long to wait while another process writes.
     pub busy_timeout: Duration,
+    /// One line for others to read: who writes, where, since when, doing what. With it, a store that is opened for
+    /// writing is the only one of its file until it is dropped; without it, SQLite's own locks still keep the file
+    /// whole, and the first to apply wins.
+    pub writer: Option<String>,
 }
 
 impl SqliteOptions {
@@ -44,6 +48,7 @@ impl SqliteOptions {
             place: Place::File(path.into()),
             dimensions: None,
             busy_timeout: Duration::from_secs(5),
+            writer: None,
         }
     }
 
@@ -67,6 +72,13 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
+        self
+    }
+
+    /// The same, as the only writer, who says so in these words.
+    #[must_use]
+    pub fn with_writer(mut self, writer: impl Into<String>) -> Self {
+        self.writer = Some(writer.into());
         self
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Outcome;
 use crate::header;
+use crate::lock::WriterLock;
 use crate::ops::scan::Scan;
 use crate::ops::{apply, check, ledger, read, status, vectors};
 use crate::options::{Place, SqliteOptions};
@@ -40,6 +41,8 @@ struct Inner {
     engine: Engine,
     place: Place,
     timeout: Duration,
+    /// Last, so that the next writer comes in when the file is closed.
+    _lock: Option<WriterLock>,
 }
 
 enum Engine {
@@ -58,22 +61,27 @@ impl fmt::Debug for SqliteStore {
 }
 
 impl SqliteStore {
-    pub(crate) fn start(session: Session, options: &SqliteOptions) -> Result<Self> {
+    pub(crate) fn start(
+        session: Session,
+        options: &SqliteOptions,
+        lock: Option<WriterLock>,
+    ) -> Result<Self> {
         let worker = Worker::start(session)?;
-        Ok(Self::with(Engine::Worker(worker), options))
+        Ok(Self::with(Engine::Worker(worker), options, lock))
     }
 
     pub(crate) fn read_only(reader: Reader, path: &Path, options: &SqliteOptions) -> Self {
         let readers = Readers::new(reader, path.to_owned(), options.busy_timeout);
-        Self::with(Engine::Readers(Arc::new(readers)), options)
+        Self::with(Engine::Readers(Arc::new(readers)), options, None)
     }
 
-    fn with(engine: Engine, options: &SqliteOptions) -> Self {
+    fn with(engine: Engine, options: &SqliteOptions, lock: Option<WriterLock>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 engine,
                 place: options.place.clone(),
                 timeout: options.busy_timeout,
+                _lock: lock,
             }),
         }
     }

@@ -184,6 +184,26 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// The word it is typed with.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Migrate(_) => "migrate",
+            Self::Sync(_) => "sync",
+            Self::Validate(_) => "validate",
+            Self::Search(_) => "search",
+            Self::Status => "status",
+            Self::Schema(_) => "schema",
+            Self::Eval(_) => "eval",
+            Self::Model(_) => "model",
+            Self::Config(_) => "config",
+            Self::Cache(_) => "cache",
+            Self::Completions { .. } => "completions",
+            Self::Reference { .. } => "__reference",
+        }
+    }
+}
+
 /// `validate`.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {

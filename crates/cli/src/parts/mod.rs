@@ -40,7 +40,7 @@ pub(crate) enum Access {
 }
 
 /// What was asked of a store, as one value: every backend takes the same.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[allow(dead_code, reason = "a build without any backend opens nothing")]
 pub(crate) struct Opening {
     pub(crate) access: Access,
@@ -48,6 +48,8 @@ pub(crate) struct Opening {
     pub(crate) dimensions: Option<u32>,
     /// How long to wait while another process holds the store.
     pub(crate) wait: Duration,
+    /// What other writers are told meanwhile: who, where, since when, doing what.
+    pub(crate) writer: String,
 }
 
 /// The local model's weights, as `model fetch` found or left them.

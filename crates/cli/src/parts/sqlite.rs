@@ -11,7 +11,8 @@ use super::{Access, Opening};
 pub(crate) fn open(path: &Path, opening: Opening) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
     let options = SqliteOptions::file(path)
         .with_dimensions(opening.dimensions)
-        .with_busy_timeout(opening.wait);
+        .with_busy_timeout(opening.wait)
+        .with_writer(opening.writer);
     Ok(Arc::new(match opening.access {
         Access::Read => storage_sqlite::open_read_only(&options)?,
         Access::Write => storage_sqlite::open(&options)?,

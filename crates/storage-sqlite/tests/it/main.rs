@@ -11,3 +11,4 @@ mod damage;
 mod model;
 mod places;
 mod schema;
+mod writers;

@@ -1,0 +1,150 @@
+//! One writer: a lock of the operating system on a file beside the store, which says who holds it.
+//!
+//! The lock goes away with its holder, however that ends, so nobody ever has to clean up. The file stays: whoever
+//! removed it would let two writers lock two files of one name. Readers never look at it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use storage_core::{StoreError, StoreErrorKind};
+
+use crate::error::Outcome;
+use crate::header;
+
+/// Between two looks at a lock that somebody holds. The system's own wait has no time limit.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Waited for even where no wait was asked for: somebody who only looks holds the lock for a moment too.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// As much of a holder's words as is repeated.
+const LONGEST_HOLDER: u64 = 512;
+
+/// The right to change a store. Dropping it lets the next writer in.
+#[derive(Debug)]
+pub struct WriterLock {
+    file: File,
+}
+
+impl WriterLock {
+    /// Waits at most `timeout` for the store at `path`, and leaves `holder` for others to read: one line that says
+    /// who, where, since when, and doing what. The store itself need not exist; its directory must.
+    ///
+    /// # Errors
+    /// `Busy` with the words of whoever holds it, `Io` where the lock's file cannot be made.
+    pub fn acquire(path: &Path, holder: &str, timeout: Duration) -> storage_core::Result<Self> {
+        let path = lock_path(path);
+        let mut file = open(&path).map_err(|error| unusable(error, &path))?;
+        let deadline = Instant::now() + timeout.max(GRACE);
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    if !told && timeout > GRACE {
+                        tracing::info!("waiting for another writer: {}", holder_of(&path));
+                        told = true;
+                    }
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::WouldBlock) => return Err(busy(&path)),
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                    // SQLite's own locks still keep the store whole; only "one at a time" is lost.
+                    tracing::warn!("this file system has no locks: run one writer at a time");
+                    break;
+                }
+                Err(TryLockError::Error(error)) => return Err(unusable(error, &path)),
+            }
+        }
+        // Words for people: the lock holds without them, so a full disk must not keep a repair out.
+        let said = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{holder}"));
+        if let Err(error) = said {
+            tracing::debug!(%error, "the lock's holder could not be written down");
+        }
+        Ok(Self { file })
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Before the lock goes, so that the words are never those of somebody who has left in peace.
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+/// Who writes to the store at `path` at this moment, in the holder's own words; `None` when nobody does.
+#[must_use]
+pub fn writer(path: &Path) -> Option<String> {
+    let path = lock_path(path);
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(holder_of(&path)),
+        _ => None,
+    }
+}
+
+/// Beside the store's real place, so that two names of one store are one lock.
+fn lock_path(path: &Path) -> PathBuf {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    header::beside(&real, ".lock")
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn holder_of(path: &Path) -> String {
+    let mut words = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_HOLDER).read_to_end(&mut words));
+    let words = String::from_utf8_lossy(&words);
+    match (read, words.lines().next().map(str::trim)) {
+        (Ok(_), Some(line)) if !line.is_empty() => line.to_owned(),
+        // Between taking the lock and saying so.
+        _ => "another process".to_owned(),
+    }
+}
+
+fn busy(path: &Path) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Busy,
+        "lock",
+        format!(
+            "the store is busy: held by {}; run the command again later, or wait for it with --wait 60s ({})",
+            holder_of(path),
+            path.display()
+        ),
+    )
+}
+
+fn unusable(error: io::Error, path: &Path) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Io,
+        "lock",
+        format!(
+            "the store cannot be written to: its lock file cannot be opened; check permissions: {}",
+            path.display()
+        ),
+    )
+    .with_source(error)
+}
+
+/// The lock that the options ask for, if they do.
+pub(crate) fn wanted(
+    path: &Path,
+    holder: Option<&str>,
+    timeout: Duration,
+) -> Outcome<Option<WriterLock>> {
+    Ok(holder
+        .map(|holder| WriterLock::acquire(path, holder, timeout))
+        .transpose()?)
+}
