@@ -65,6 +65,9 @@ pub(crate) const PASSAGE_PREFIX: &str = "embedding.passage-prefix";
 pub(crate) const BATCH_SIZE: &str = "embedding.batch-size";
 pub(crate) const CONCURRENCY: &str = "embedding.concurrency";
 pub(crate) const REQUESTS_PER_MINUTE: &str = "embedding.requests-per-minute";
+pub(crate) const PRICE: &str = "embedding.price";
+pub(crate) const MAX_REQUESTS: &str = "sync.max-requests";
+pub(crate) const MAX_COST: &str = "sync.max-cost";
 pub(crate) const TIMEOUT: &str = "embedding.timeout";
 pub(crate) const MAX_RETRIES: &str = "embedding.max-retries";
 pub(crate) const TOP_K: &str = "search.top-k";
@@ -163,6 +166,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["EMBEDDING_REQUESTS_PER_MINUTE"],
         "Calls a minute at most; unset: no limit",
     ),
+    setting(
+        PRICE,
+        &["EMBEDDING_PRICE"],
+        "USD for a million tokens, for estimates, reports and sync.max-cost",
+    ),
+    setting(
+        MAX_REQUESTS,
+        &[],
+        "Calls that one run may make, failed ones included; unset: no limit",
+    ),
+    setting(MAX_COST, &[], "USD that one run may cost; unset: no limit"),
     setting(
         TIMEOUT,
         &["EMBEDDING_TIMEOUT"],

@@ -18,6 +18,8 @@ pub(crate) enum ExitCode {
     GateFailed = 5,
     Refused = 6,
     TryAgain = 75,
+    Interrupted = 130,
+    Terminated = 143,
 }
 
 /// A command that did not succeed: its exit code, and what to tell the user.
@@ -84,7 +86,8 @@ fn embed_code(kind: EmbedErrorKind) -> ExitCode {
     match kind {
         EmbedErrorKind::Configuration | EmbedErrorKind::Unsupported => ExitCode::Usage,
         EmbedErrorKind::Unavailable => ExitCode::TryAgain,
-        EmbedErrorKind::Dimensions => ExitCode::Refused,
+        EmbedErrorKind::Dimensions | EmbedErrorKind::Budget => ExitCode::Refused,
+        EmbedErrorKind::Stopped => ExitCode::Interrupted,
         _ => ExitCode::Failed,
     }
 }
@@ -114,7 +117,10 @@ impl From<SourceError> for Failure {
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         let code = match error.kind() {
-            SyncErrorKind::DeleteGuard | SyncErrorKind::Model => ExitCode::Refused,
+            SyncErrorKind::DeleteGuard | SyncErrorKind::Model | SyncErrorKind::Budget => {
+                ExitCode::Refused
+            }
+            SyncErrorKind::Stopped => ExitCode::Interrupted,
             SyncErrorKind::SourceConflict | SyncErrorKind::Selection => ExitCode::Usage,
             SyncErrorKind::Conflict => ExitCode::TryAgain,
             SyncErrorKind::Store(kind) => store_code(kind),

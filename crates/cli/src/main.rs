@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod env;
 mod exit;
+mod interrupt;
 mod output;
 mod parts;
 mod progress;

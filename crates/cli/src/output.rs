@@ -112,7 +112,12 @@ impl Output {
 
 /// Prints a failure on stderr: even when the settings could not be read, so before or without any [`Output`].
 pub(crate) fn print_failure(failure: &Failure) {
-    let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
+    print_error(failure);
+}
+
+/// Prints why the process ends, from wherever that is known.
+pub(crate) fn print_error(why: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {why}");
 }
 
 fn init_logging(global: &GlobalArgs, colour: bool) {

@@ -54,7 +54,7 @@ impl Progress for Reporter {
         }
     }
 
-    fn embedding(&self, reused: usize, to_embed: usize) {
+    fn embedding(&self, reused: usize, to_embed: usize, resumed: bool) {
         if to_embed == 0 {
             tracing::info!("No text to embed: {reused} vectors found by content");
             return;
@@ -62,8 +62,9 @@ impl Progress for Reporter {
         if reused > 0 {
             let calls = to_embed.div_ceil(self.batch_size);
             let all = reused + to_embed;
+            let what = if resumed { "Resuming" } else { "Reusing" };
             tracing::info!(
-                "Resuming: {reused} of {all} vectors already paid for, {to_embed} to embed ({calls} requests)"
+                "{what}: {reused} of {all} vectors already paid for, {to_embed} to embed ({calls} requests)"
             );
         }
         tracing::info!(

@@ -1,7 +1,9 @@
 //! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
 
 use serde::Serialize;
-use storage_core::{Document, EmbeddingModel, EmbeddingVersion, IntegrityReport, StoreStatus};
+use storage_core::{
+    Document, EmbeddingModel, EmbeddingVersion, IntegrityReport, RunRecord, StoreStatus, Timestamp,
+};
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 #[derive(Debug, Clone, Serialize)]
@@ -81,6 +83,8 @@ pub(crate) struct Sync {
     pub(crate) requests: u64,
     pub(crate) reused: usize,
     pub(crate) tokens: u64,
+    /// USD, where the price is known.
+    pub(crate) cost: Option<f64>,
     pub(crate) generation: u64,
     pub(crate) model: Option<Model>,
     pub(crate) seconds: Seconds,
@@ -92,6 +96,18 @@ pub(crate) struct Sync {
     /// With `--dry-run`: distinct texts that would be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) to_embed: Option<usize>,
+    /// With `--dry-run`: what sending them would take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) estimate: Option<Estimate>,
+}
+
+/// What a run would take.
+#[derive(Debug, Serialize)]
+pub(crate) struct Estimate {
+    pub(crate) requests: usize,
+    pub(crate) tokens: u64,
+    /// USD, where the price is known.
+    pub(crate) cost: Option<f64>,
 }
 
 impl Sync {
@@ -112,6 +128,7 @@ impl Sync {
             requests: report.requests,
             reused: report.reused,
             tokens: report.tokens,
+            cost: None,
             generation: report.generation.0,
             model: None,
             seconds: Seconds {
@@ -125,6 +142,7 @@ impl Sync {
             validation: None,
             degraded: None,
             to_embed: None,
+            estimate: None,
         }
     }
 }
@@ -299,7 +317,49 @@ pub(crate) struct Status {
     pub(crate) model: Option<Model>,
     pub(crate) collections: Vec<Collection>,
     pub(crate) bytes: Bytes,
+    /// The newest line of the ledger.
+    pub(crate) last_run: Option<Run>,
     pub(crate) degraded: Option<String>,
+}
+
+/// What a run was for, how it ended, and what it cost.
+#[derive(Debug, Serialize)]
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) requests: u64,
+    pub(crate) texts: u64,
+    pub(crate) tokens: u64,
+    pub(crate) started_at: String,
+    pub(crate) finished_at: Option<String>,
+}
+
+impl Run {
+    pub(crate) fn of(run: &RunRecord) -> Self {
+        Self {
+            id: run.id.to_string(),
+            kind: run.kind.as_str(),
+            state: run.state.as_str(),
+            requests: run.requests,
+            texts: run.texts,
+            tokens: run.tokens,
+            started_at: time(run.started_at),
+            finished_at: run.finished_at.map(time),
+        }
+    }
+}
+
+/// RFC 3339, UTC.
+pub(crate) fn time(at: Timestamp) -> String {
+    let since = std::time::Duration::from_millis(u64::try_from(at.0).unwrap_or_default());
+    // Beyond the year 9999 there is no such text; a damaged store may say so.
+    std::time::UNIX_EPOCH
+        .checked_add(since)
+        .filter(|_| at.0 < 253_402_300_800_000)
+        .map_or_else(String::new, |at| {
+            humantime::format_rfc3339_millis(at).to_string()
+        })
 }
 
 #[derive(Debug, Serialize)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use futures_util::stream::{self, Stream, StreamExt};
 use storage_core::Embedding;
 
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose};
 
 /// Texts in a row that bring nonsense even alone before the provider is to blame, and not the texts.
 const NONSENSE_IN_A_ROW: usize = 4;
@@ -61,7 +61,7 @@ pub struct BatchOutcome<T> {
 /// content is refused, or answered with nonsense, is split in two until the text to blame stands alone; the others
 /// get their vectors. When text after text brings nonsense though it stands alone, the provider is to blame, and the
 /// error is fatal. After a fatal error nothing new is sent; calls in flight are still awaited and yielded, since
-/// their vectors are paid for.
+/// their vectors are paid for. So it is when the meter is stopped, or its budget spent.
 pub fn embed_batches<'a, T, F>(
     embedder: Arc<dyn Embedder>,
     items: Vec<T>,
@@ -69,6 +69,7 @@ pub fn embed_batches<'a, T, F>(
     purpose: Purpose,
     limits: BatchLimits,
     concurrency: usize,
+    meter: Meter,
 ) -> impl Stream<Item = BatchOutcome<T>> + 'a
 where
     T: 'a,
@@ -82,7 +83,8 @@ where
     stream::iter(cut)
         .map(move |batch| {
             let (embedder, run) = (Arc::clone(&embedder), Arc::clone(&run));
-            async move { embed_splitting(&*embedder, batch, purpose, &run).await }
+            let meter = meter.clone();
+            async move { embed_splitting(&*embedder, batch, purpose, &run, &meter).await }
         })
         .buffer_unordered(concurrency.max(1))
 }
@@ -158,6 +160,7 @@ async fn embed_splitting<T>(
     batch: Batch<T>,
     purpose: Purpose,
     run: &Run,
+    meter: &Meter,
 ) -> BatchOutcome<T> {
     let mut outcome = BatchOutcome {
         vectors: Vec::with_capacity(batch.items.len()),
@@ -172,7 +175,7 @@ async fn embed_splitting<T>(
             // Another batch met an error that this one would meet too.
             break;
         }
-        let answer = embedder.embed(&batch.texts, purpose).await;
+        let answer = embedder.embed(&batch.texts, purpose, meter).await;
         let error = match answer.and_then(|answer| complete(answer, batch.texts.len())) {
             Ok(embedded) => {
                 run.saw_vectors();

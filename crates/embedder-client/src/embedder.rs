@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use storage_core::{Embedding, ModelSpec};
 
-use crate::EmbedError;
+use crate::{EmbedError, Meter};
 
 /// What a text is for: asymmetric models put another prefix before a question than before a stored text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,9 +49,15 @@ pub trait Embedder: fmt::Debug + Send + Sync + 'static {
     fn limits(&self) -> BatchLimits;
 
     /// One vector per input, in order, all of one length. The implementation adds the model's prefix. Retries what
-    /// is worth retrying, within its own settings, before it fails.
+    /// is worth retrying, within its own settings, before it fails. Asks the meter before every attempt, and tells
+    /// it what was billed.
     ///
     /// # Errors
     /// The kind tells whether to wait, to split the batch, to mend the settings, or to stop.
-    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError>;
+    async fn embed(
+        &self,
+        inputs: &[String],
+        purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError>;
 }

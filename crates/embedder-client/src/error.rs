@@ -17,6 +17,10 @@ pub enum EmbedErrorKind {
     BadAnswer,
     /// The vectors have another length than the model should have.
     Dimensions,
+    /// The run was stopped from outside; nothing was sent.
+    Stopped,
+    /// What the run may spend is spent; nothing was sent.
+    Budget,
     /// Not in this build: the message names the feature.
     Unsupported,
     /// A bug.

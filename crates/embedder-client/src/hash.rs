@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use async_trait::async_trait;
 use storage_core::{Embedding, ModelSpec, NORMALISER};
 
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose};
 
 /// Dimensions unless another number is asked for.
 const DIMENSIONS: NonZeroU32 = NonZeroU32::new(1024).expect("1024 is not zero");
@@ -130,11 +130,18 @@ impl Embedder for HashEmbedder {
         }
     }
 
-    async fn embed(&self, inputs: &[String], _purpose: Purpose) -> Result<Embedded, EmbedError> {
+    async fn embed(
+        &self,
+        inputs: &[String],
+        _purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
+        let admission = meter.admit(inputs).await?;
         let vectors = inputs
             .iter()
             .map(|text| self.vector(text))
             .collect::<Result<_, _>>()?;
+        admission.billed(None);
         Ok(Embedded {
             vectors,
             tokens: None,

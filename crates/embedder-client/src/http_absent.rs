@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use storage_core::ModelSpec;
 
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose};
 
 macro_rules! absent {
     ($(#[$doc:meta])* $type:ident, $provider:literal) => {
@@ -44,7 +44,12 @@ macro_rules! absent {
                 match self.0 {}
             }
 
-            async fn embed(&self, _inputs: &[String], _purpose: Purpose) -> Result<Embedded, EmbedError> {
+            async fn embed(
+                &self,
+                _inputs: &[String],
+                _purpose: Purpose,
+                _meter: &Meter,
+            ) -> Result<Embedded, EmbedError> {
                 match self.0 {}
             }
         }

@@ -12,6 +12,7 @@ mod http;
 #[cfg(not(feature = "http"))]
 #[path = "http_absent.rs"]
 mod http;
+mod meter;
 mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -21,4 +22,5 @@ pub use embedder::{BatchLimits, Embedded, Embedder, Purpose};
 pub use error::{EmbedError, EmbedErrorKind};
 pub use hash::HashEmbedder;
 pub use http::{OllamaEmbedder, OpenAiEmbedder};
+pub use meter::{Admission, Meter, SpendLimits};
 pub use settings::HttpSettings;

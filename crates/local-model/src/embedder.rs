@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use embedder_client::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use embedder_client::{
+    BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose,
+};
 use storage_core::{Embedding, ModelSpec, NORMALISER};
 
 use crate::model::{DIMENSIONS, LocalModel, MAX_TOKENS, NAME, PASSAGE_PREFIX, QUERY_PREFIX};
@@ -56,7 +58,12 @@ impl Embedder for LocalEmbedder {
         }
     }
 
-    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+    async fn embed(
+        &self,
+        inputs: &[String],
+        purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
         let prefix = match purpose {
             Purpose::Query => QUERY_PREFIX,
             Purpose::Passage => PASSAGE_PREFIX,
@@ -65,6 +72,7 @@ impl Embedder for LocalEmbedder {
             .iter()
             .map(|input| format!("{prefix}{input}"))
             .collect();
+        let admission = meter.admit(inputs).await?;
         let inputs = inputs.to_vec();
         let model = Arc::clone(&self.model);
         let computed = tokio::task::spawn_blocking(move || {
@@ -89,6 +97,7 @@ impl Embedder for LocalEmbedder {
             )
             .with_source(error)
         })?;
+        admission.billed(None);
         Ok(Embedded {
             vectors,
             tokens: None,

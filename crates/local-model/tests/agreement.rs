@@ -8,7 +8,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use embedder_client::{Embedder, Purpose};
+use embedder_client::{Embedder, Meter, Purpose};
 use local_model::{DIMENSIONS, LocalEmbedder, LocalModel, MAX_TOKENS, REVISION};
 
 fn model() -> Option<LocalModel> {
@@ -142,7 +142,9 @@ fn the_provider_adds_the_prefix_that_the_purpose_asks_for() {
         .zip(&expected)
     {
         let inputs = std::slice::from_ref(&text);
-        let embedded = runtime.block_on(provider.embed(inputs, purpose)).unwrap();
+        let embedded = runtime
+            .block_on(provider.embed(inputs, purpose, &Meter::default()))
+            .unwrap();
         assert_eq!((embedded.vectors.len(), embedded.requests), (1, 1));
         assert!(cosine(embedded.vectors[0].as_slice(), expected) > 0.999_999);
     }

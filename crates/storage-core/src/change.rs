@@ -194,6 +194,33 @@ pub struct RunRecord {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What one answer of a provider cost: added to the run's line of the ledger in the transaction that stores its
+/// vectors, so that neither is ever known without the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spend {
+    /// The run that pays; it need not be recorded yet.
+    pub run: RunId,
+    /// API calls made, failed ones included.
+    pub requests: u64,
+    /// Texts that were answered with a vector.
+    pub texts: u64,
+    /// Tokens billed, where the provider says.
+    pub tokens: u64,
+}
+
+impl Spend {
+    /// Nothing: vectors that came from elsewhere.
+    #[must_use]
+    pub fn nothing(run: RunId) -> Self {
+        Self {
+            run,
+            requests: 0,
+            texts: 0,
+            tokens: 0,
+        }
+    }
+}
+
 /// The input hash behind a fingerprint, where it has a vector.
 impl Fingerprint {
     /// The text the active vector was computed from.

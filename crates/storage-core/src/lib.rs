@@ -29,7 +29,7 @@ pub mod testing;
 
 pub use change::{
     Applied, ChangeSet, Fingerprint, Generation, Relocation, Row, RunKind, RunRecord, RunState,
-    Source,
+    Source, Spend,
 };
 pub use document::{Document, DocumentKey, EmbeddingRecord, Locator};
 pub use embed_text::{EmbedText, EmbedTextError, NORMALISER, normalise};

@@ -12,8 +12,8 @@ use crate::{
     Applied, CacheStats, CategoryCount, ChangeSet, CollectionName, CollectionStatus, ContentHash,
     Document, DocumentKey, Embedding, EmbeddingRecord, EmbeddingStore, EmbeddingVersion, Filter,
     Fingerprint, Generation, InputHash, IntegrityReport, RecordHash, Result, RunId, RunRecord,
-    Source, SourceId, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp,
-    VectorKey, VersionId, VersionState, metadata_to_json,
+    Source, SourceId, Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector,
+    Timestamp, VectorKey, VersionId, VersionState, metadata_to_json,
 };
 
 mod apply;
@@ -313,7 +313,7 @@ impl EmbeddingStore for MemoryStore {
     async fn put_embeddings(
         &self,
         batch: &[StoredVector],
-        _run: &RunId,
+        spend: &Spend,
         at: Timestamp,
     ) -> Result<()> {
         let mut state = self.write();
@@ -348,6 +348,11 @@ impl EmbeddingStore for MemoryStore {
                     embedding: vector.embedding.clone(),
                     stored_at: at,
                 });
+        }
+        if let Some(run) = state.runs.get_mut(&spend.run) {
+            run.requests += spend.requests;
+            run.texts += spend.texts;
+            run.tokens += spend.tokens;
         }
         Ok(())
     }

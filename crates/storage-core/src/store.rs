@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use crate::{
     Applied, ChangeSet, CollectionName, ContentHash, Document, DocumentKey, Embedding,
     EmbeddingRecord, EmbeddingVersion, Filter, Fingerprint, Generation, InputHash, IntegrityReport,
-    Result, RunId, RunRecord, Source, Timestamp, VectorKey, VersionId,
+    Result, RunRecord, Source, Spend, Timestamp, VectorKey, VersionId,
 };
 
 /// How many rows a category has.
@@ -160,15 +160,16 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
         inputs: &BTreeSet<InputHash>,
     ) -> Result<BTreeMap<InputHash, Option<ContentHash>>>;
 
-    /// Stores vectors by content: idempotent, durable when it returns, invisible until a row refers to them. A vector
-    /// that is stored already stays as it is.
+    /// Stores vectors by content, and adds what they cost to the run's line of the ledger, in one transaction: durable
+    /// when it returns, the vectors invisible until a row refers to them. A vector that is stored already stays as it
+    /// is; what was spent is added all the same. The batch may be empty: a refusal costs a call too.
     ///
     /// # Errors
-    /// `Model` when the version is not registered or a vector has another length; nothing of the batch is stored then.
+    /// `Model` when the version is not registered or a vector has another length; nothing is stored or added then.
     async fn put_embeddings(
         &self,
         batch: &[StoredVector],
-        run: &RunId,
+        spend: &Spend,
         at: Timestamp,
     ) -> Result<()>;
 

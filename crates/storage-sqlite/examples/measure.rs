@@ -77,7 +77,7 @@ async fn write(path: &Path, count: usize) -> Done {
         let vectors = vectors.collect::<Result<Vec<_>, storage_core::EmbeddingError>>()?;
         let at = Timestamp(2);
         store
-            .put_embeddings(&vectors, &fixture::run("r"), at)
+            .put_embeddings(&vectors, &fixture::unpaid("r"), at)
             .await?;
     }
     clock.stop("put, in batches of 512", 1);

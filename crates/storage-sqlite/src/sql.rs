@@ -9,6 +9,7 @@ macro_rules! queries {
 queries! {
     ACTIVATE = "activate";
     ADD_CATEGORY = "add_category";
+    ADD_SPEND = "add_spend";
     APPLIED_MIGRATIONS = "applied_migrations";
     BEGIN_READ = "begin_read";
     BIND = "bind";

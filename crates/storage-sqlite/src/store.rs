@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use storage_core::{
     Applied, CacheStats, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
     EmbeddingRecord, EmbeddingStore, EmbeddingVersion, Filter, Fingerprint, Generation, InputHash,
-    IntegrityReport, Result, RunId, RunRecord, Source, StoreBytes, StoreError, StoreErrorKind,
+    IntegrityReport, Result, RunRecord, Source, Spend, StoreBytes, StoreError, StoreErrorKind,
     StoreStatus, StoredVector, Timestamp, VersionId,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -347,16 +347,13 @@ impl EmbeddingStore for SqliteStore {
     async fn put_embeddings(
         &self,
         batch: &[StoredVector],
-        run: &RunId,
+        spend: &Spend,
         at: Timestamp,
     ) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
         tracing::debug!(vectors = batch.len(), "store.put_embeddings");
-        let (batch, run) = (batch.to_vec(), run.clone());
+        let (batch, spend) = (batch.to_vec(), spend.clone());
         self.write("put_embeddings", move |conn| {
-            vectors::put(conn, &batch, &run, at)
+            vectors::put(conn, &batch, &spend, at)
         })
         .await
     }

@@ -18,6 +18,10 @@ pub enum SyncErrorKind {
     Selection,
     /// The source's ids belong to another source of the collection.
     SourceConflict,
+    /// The run would cost more than it may, or has: allow more, or go on later.
+    Budget,
+    /// The run was stopped from outside; running it again goes on from there.
+    Stopped,
     /// Another writer keeps coming first.
     Conflict,
     /// The store failed; the kind says how.
@@ -47,7 +51,11 @@ impl SyncError {
     pub(crate) fn embed(error: EmbedError, stored: usize, of: usize) -> Self {
         let source = error.source().map(|source| source.to_string().into());
         let failed = Self {
-            kind: SyncErrorKind::Embed(error.kind()),
+            kind: match error.kind() {
+                EmbedErrorKind::Stopped => SyncErrorKind::Stopped,
+                EmbedErrorKind::Budget => SyncErrorKind::Budget,
+                kind => SyncErrorKind::Embed(kind),
+            },
             message: error.to_string(),
             source,
         };
@@ -58,7 +66,8 @@ impl SyncError {
     pub(crate) fn with_progress(mut self, stored: usize, of: usize) -> Self {
         if stored > 0 {
             self.message.push_str(&format!(
-                "; {stored} of {of} vectors are stored and stay paid for, the next run goes on from there"
+                "; {stored} of {of} vectors are stored and stay paid for: run the same command again to go on from \
+                 there"
             ));
         }
         self

@@ -1,22 +1,23 @@
 //! The one road by which anything is written: vectors first, batch by batch, then one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use embedder_client::{BatchLimits, EmbedError, Embedder, Purpose, embed_batches};
+use embedder_client::{BatchLimits, EmbedError, Embedder, Meter, Purpose, embed_batches};
 use faq_source::SourceSnapshot;
 use futures_util::StreamExt;
 use storage_core::{
     ChangeSet, CollectionName, ContentHash, EmbedText, Embedding, EmbeddingModel, EmbeddingStore,
-    EmbeddingVersion, InputHash, Row, RunId, RunKind, RunRecord, RunState, StoreErrorKind,
+    EmbeddingVersion, InputHash, Row, RunId, RunKind, RunRecord, RunState, Spend, StoreErrorKind,
     StoredVector, Timestamp, VectorKey, VersionId,
 };
 
 use crate::draft::{Draft, Stored};
 use crate::plan::{Change, PlannedRow, SyncPlan};
+use crate::work::Work;
 use crate::{
     FailedRow, Progress, SyncError, SyncErrorKind, SyncMode, SyncPolicy, SyncReport, Target,
 };
@@ -37,6 +38,9 @@ pub struct SyncContext<'a> {
     pub batch: BatchLimits,
     /// Calls in flight; at least 1.
     pub concurrency: usize,
+    /// What may be spent, by all runs that share it; whoever keeps a clone can stop the run. What has arrived by then
+    /// is stored, and the next run goes on from there.
+    pub meter: Meter,
 }
 
 impl fmt::Debug for SyncContext<'_> {
@@ -57,6 +61,8 @@ pub struct Prepared {
     pub to_embed: usize,
     /// Distinct texts that need a vector and have one.
     pub reused: usize,
+    /// Tokens that those to embed may cost, a guess: [`estimated_tokens`](crate::estimated_tokens).
+    pub tokens: u64,
 }
 
 /// Makes the plan and writes nothing: what `--dry-run` shows.
@@ -74,6 +80,7 @@ pub async fn prepare(
     Ok(Prepared {
         to_embed: work.to_embed.len(),
         reused: work.stored.len(),
+        tokens: work.estimated_tokens(&plan),
         plan,
     })
 }
@@ -100,6 +107,8 @@ pub async fn sync(
     if plan.is_empty() {
         return Ok(report);
     }
+    let before = context.store.runs(collection, 1).await?;
+    let resumed = before.iter().any(|run| run.state != RunState::Finished);
     let mut ledger = RunRecord {
         id: context.run.clone(),
         kind: if plan.mode == SyncMode::Forced {
@@ -118,7 +127,7 @@ pub async fn sync(
         finished_at: None,
     };
     context.store.record_run(&ledger).await?;
-    let outcome = execute(context, plan, &mut report, &mut ledger).await;
+    let outcome = execute(context, plan, resumed, &mut report, &mut ledger).await;
     ledger.state = if outcome.is_ok() {
         RunState::Finished
     } else {
@@ -173,45 +182,10 @@ async fn plan(
     draft.finish(documents)
 }
 
-/// The distinct texts of a plan, and which of them have a vector.
-struct Work {
-    /// Text hash to the position of a row that has that text.
-    to_embed: Vec<(InputHash, usize)>,
-    /// Text hash to the variant to refer to.
-    stored: BTreeMap<InputHash, Option<ContentHash>>,
-}
-
-impl Work {
-    async fn of(store: &dyn EmbeddingStore, plan: &SyncPlan) -> Result<Self, SyncError> {
-        let mut wanted: BTreeMap<InputHash, usize> = BTreeMap::new();
-        for (position, row) in plan
-            .rows
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| row.vector.is_none())
-        {
-            wanted.entry(row.input).or_insert(position);
-        }
-        let stored = match plan.target.id() {
-            Some(version) if !wanted.is_empty() => {
-                let inputs: BTreeSet<InputHash> = wanted.keys().copied().collect();
-                store.stored_vectors(version, &inputs).await?
-            }
-            _ => BTreeMap::new(),
-        };
-        let mut to_embed: Vec<_> = wanted
-            .into_iter()
-            .filter(|(input, _)| !stored.contains_key(input))
-            .collect();
-        // In the source's order, so that a person who watches sees the file go by.
-        to_embed.sort_unstable_by_key(|(_, position)| *position);
-        Ok(Self { to_embed, stored })
-    }
-}
-
 async fn execute(
     context: &SyncContext<'_>,
     mut plan: SyncPlan,
+    resumed: bool,
     report: &mut SyncReport,
     ledger: &mut RunRecord,
 ) -> Result<(), SyncError> {
@@ -220,7 +194,8 @@ async fn execute(
     report.reused = work.stored.len();
     context
         .progress
-        .embedding(work.stored.len(), work.to_embed.len());
+        .embedding(work.stored.len(), work.to_embed.len(), resumed);
+    work.afford(&context.meter, &plan)?;
     let mut version = plan.target.id().cloned();
     let rejected = embed(context, &plan, &mut work, &mut version, report, ledger).await?;
     report.seconds.embed = started.elapsed().as_secs_f64();
@@ -292,6 +267,7 @@ async fn embed(
         Purpose::Passage,
         limits,
         context.concurrency.max(1),
+        context.meter.clone(),
     ));
     while let Some(outcome) = outcomes.next().await {
         report.requests += u64::from(outcome.requests);
@@ -302,6 +278,16 @@ async fn embed(
         }
         report.tokens += outcome.tokens.unwrap_or_default();
         ledger.tokens = report.tokens;
+        let spend = Spend {
+            run: context.run.clone(),
+            requests: u64::from(outcome.requests),
+            texts: batch.len() as u64,
+            tokens: outcome.tokens.unwrap_or_default(),
+        };
+        if batch.is_empty() && outcome.requests > 0 {
+            let now = (context.clock)();
+            context.store.put_embeddings(&[], &spend, now).await?;
+        }
         if let Some(first) = batch.first() {
             if let Err(error) = settle(context, plan, &mut model, version, &first.1).await {
                 return Err(error.with_progress(report.embedded, all));
@@ -326,7 +312,7 @@ async fn embed(
                 .collect();
             context
                 .store
-                .put_embeddings(&vectors, &context.run, (context.clock)())
+                .put_embeddings(&vectors, &spend, (context.clock)())
                 .await?;
             report.embedded += vectors.len();
             ledger.texts = report.embedded as u64;

@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod source_identity;
 mod target;
+mod work;
 
 pub use draft::{Draft, Stored};
 pub use error::{SyncError, SyncErrorKind};
@@ -24,3 +25,4 @@ pub use progress::{NoProgress, Progress};
 pub use report::{FailedRow, PhaseSeconds, SyncMode, SyncReport};
 pub use source_identity::source_id;
 pub use target::Target;
+pub use work::estimated_tokens;

@@ -6,8 +6,9 @@ use crate::SyncPlan;
 pub trait Progress: Send + Sync {
     /// The plan is made, nothing is written yet.
     fn planned(&self, _plan: &SyncPlan) {}
-    /// Of the texts that need a vector, so many are stored already and so many will be sent.
-    fn embedding(&self, _reused: usize, _to_embed: usize) {}
+    /// Of the texts that need a vector, so many are stored already and so many will be sent. `resumed` tells that the
+    /// run before this one did not get to its end.
+    fn embedding(&self, _reused: usize, _to_embed: usize, _resumed: bool) {}
     /// So many more texts have their vector.
     fn embedded(&self, _texts: usize) {}
     /// So many more vectors are on disk.

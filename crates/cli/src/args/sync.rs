@@ -47,6 +47,12 @@ pub(crate) struct SyncArgs {
     /// Calls in flight
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<String>,
+    /// API calls that may be made, failed ones included; what they brought is kept
+    #[arg(long, value_name = "N")]
+    pub(crate) max_requests: Option<String>,
+    /// What the run may cost; needs the price of a million tokens (EMBEDDING_PRICE)
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_cost: Option<String>,
     /// Do not check the store afterwards
     #[arg(long)]
     pub(crate) no_verify: bool,

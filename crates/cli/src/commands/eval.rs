@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use embedder_client::{Embedder, Purpose};
+use embedder_client::{Embedder, Meter, Purpose};
 use faq_source::{SourceLimits, SourceOptions};
 use retriever::{Evaluation, GoldenQuery, GroupScore, SearchIndex, SearchOptions, evaluate};
 use storage_core::{Filter, MetadataValue, normalise};
@@ -75,7 +75,11 @@ async fn search_all(
             .iter()
             .map(|query| normalise(&query.query))
             .collect();
-        for vector in embedder.embed(&texts, Purpose::Query).await?.vectors {
+        for vector in embedder
+            .embed(&texts, Purpose::Query, &Meter::default())
+            .await?
+            .vectors
+        {
             let hits = index.search(&vector, &options)?.hits;
             found.push(
                 hits.into_iter()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use embedder_client::{Embedder, Purpose};
+use embedder_client::{Embedder, Meter, Purpose};
 use retriever::{SearchOptions, search_store};
 use storage_core::{Embedding, Filter};
 
@@ -129,7 +129,9 @@ fn print(app: &App, document: &wire::Search) {
 
 async fn embed(embedder: &dyn Embedder, text: &str) -> Result<Embedding, Failure> {
     let inputs = [storage_core::normalise(text)];
-    let mut answer = embedder.embed(&inputs, Purpose::Query).await?;
+    let mut answer = embedder
+        .embed(&inputs, Purpose::Query, &Meter::default())
+        .await?;
     answer
         .vectors
         .pop()

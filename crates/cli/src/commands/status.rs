@@ -28,6 +28,12 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
             text: bytes.text,
             cache: cache.unreferenced_bytes,
         },
+        last_run: opened
+            .store
+            .runs(app.collection(), 1)
+            .await?
+            .first()
+            .map(wire::Run::of),
         degraded: opened.degraded,
     };
     print(app, &document);
@@ -78,6 +84,19 @@ fn print(app: &App, status: &wire::Status) {
                 count.category.as_deref().unwrap_or("(no category)")
             ));
         }
+    }
+    if let Some(run) = &status.last_run {
+        let how = match run.state {
+            "finished" => "finished",
+            "failed" => "stopped; run the same command again to go on from there",
+            _ => {
+                "not finished: under way, or cut off; run the same command again to go on from there"
+            }
+        };
+        output.print(format!(
+            "\nLast run    {} of {}: {} requests, {} texts, {} tokens, {how}",
+            run.kind, run.started_at, run.requests, run.texts, run.tokens
+        ));
     }
     if status.collections.is_empty() {
         output

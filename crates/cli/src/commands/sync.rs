@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use embedder_client::{BatchLimits, Embedder};
+use embedder_client::{BatchLimits, Embedder, Meter};
 use storage_core::{EmbeddingStore, StoreErrorKind};
 use sync_engine::{
     DeleteAllowance, Selection, SyncContext, SyncErrorKind, SyncMode, SyncPolicy, SyncReport,
@@ -17,9 +17,10 @@ use crate::args::SyncArgs;
 use crate::commands::source::{self, ReadSource};
 use crate::commands::validate;
 use crate::exit::{ExitCode, Failure, usage};
+use crate::interrupt::{Interrupt, Phase};
 use crate::parts::{self, Access};
 use crate::progress::{Reporter, plan_lines};
-use crate::settings::{BatchSettings, SourceSettings};
+use crate::settings::{BatchSettings, SourceSettings, SpendSettings};
 use crate::wire;
 
 /// Which command asked.
@@ -44,6 +45,7 @@ pub(crate) async fn run(
     // Everything that can be wrong with settings and source is found before the store is touched.
     let embedder = app.embedder()?;
     let batches = batches(app.settings.batches()?, &*embedder);
+    let spend = spend(app, &*embedder)?;
     let first = source::read(&named)?;
     let dimensions = embedder.spec().dimensions.map(std::num::NonZeroU32::get);
     if args.dry_run {
@@ -60,6 +62,8 @@ pub(crate) async fn run(
             embedder,
             batches,
             degraded,
+            spend,
+            meter: Meter::default(),
         };
         return work.dry_run(first, policy).await;
     }
@@ -74,6 +78,8 @@ pub(crate) async fn run(
     } else {
         Access::Write
     };
+    let meter = Meter::new(spend.limits());
+    let interrupt = Interrupt::listen(meter.clone());
     let OpenStore { store, degraded } = app.open_or_memory(access, dimensions)?;
     let work = Work {
         app,
@@ -81,9 +87,20 @@ pub(crate) async fn run(
         embedder,
         batches,
         degraded,
+        spend,
+        meter,
     };
     let mut read_seconds = first.seconds;
-    let report = work.sync(first, &named, policy, &mut read_seconds).await?;
+    interrupt.enter(Phase::Working);
+    let report = work.sync(first, &named, policy, &mut read_seconds).await;
+    interrupt.enter(Phase::Finishing);
+    let report = report.map_err(|failure| match failure.code {
+        ExitCode::Interrupted => Failure {
+            code: interrupt.code(),
+            ..failure
+        },
+        _ => failure,
+    })?;
     let validation = if args.no_verify || (entrance == Entrance::Sync && !report.applied) {
         None
     } else {
@@ -113,6 +130,8 @@ pub(crate) async fn fill(
         embedder,
         batches,
         degraded: None,
+        spend: SpendSettings::default(),
+        meter: Meter::default(),
     };
     work.sync(source::read(named)?, named, policy, &mut 0.0)
         .await?;
@@ -125,6 +144,8 @@ struct Work<'a> {
     embedder: Arc<dyn Embedder>,
     batches: BatchSettings,
     degraded: Option<String>,
+    spend: SpendSettings,
+    meter: Meter,
 }
 
 impl Work<'_> {
@@ -140,6 +161,7 @@ impl Work<'_> {
                 bytes: BATCH_BYTES,
             },
             concurrency: self.batches.concurrency,
+            meter: self.meter.clone(),
         }
     }
 
@@ -164,16 +186,24 @@ impl Work<'_> {
             output.print(line);
         }
         let calls = prepared.to_embed.div_ceil(self.batches.size);
+        let estimate = wire::Estimate {
+            requests: calls,
+            tokens: prepared.tokens,
+            cost: self.spend.cost(prepared.tokens),
+        };
         output.print(format!(
-            "To embed: {} texts ({} reused), {calls} requests, with {}",
+            "To embed: {} texts ({} reused), {calls} requests, about {} tokens{}, with {}",
             prepared.to_embed,
             prepared.reused,
+            prepared.tokens,
+            dollars(estimate.cost),
             self.embedder.spec().name
         ));
         let report = sync_engine::SyncReport::of_plan(&prepared.plan);
         let mut document = wire::Sync::of(&report, self.app.collection().as_str(), self.describe());
         document.mode = "dry-run";
         document.to_embed = Some(prepared.to_embed);
+        document.estimate = Some(estimate);
         document.reused = prepared.reused;
         document.seconds.read = source.seconds;
         document.seconds.total = self.app.started.elapsed().as_secs_f64();
@@ -233,6 +263,7 @@ impl Work<'_> {
         let mut document = wire::Sync::of(report, self.app.collection().as_str(), self.describe());
         document.model = self.model().await?;
         document.degraded.clone_from(&self.degraded);
+        document.cost = self.spend.cost(report.tokens);
         document.seconds.read = read_seconds;
         if let Some((checks, seconds)) = &validation {
             document.validation = Some(checks.into());
@@ -307,6 +338,13 @@ impl Work<'_> {
             "├─ API calls saved: {saved} of {total} templates ({percent:.1}%), {} requests made",
             report.requests
         ));
+        if report.tokens > 0 {
+            output.say(format!(
+                "├─ Billed: {} tokens{}",
+                report.tokens,
+                dollars(self.spend.cost(report.tokens))
+            ));
+        }
         if !report.failed.is_empty() {
             output.say(format!("├─ Failed: {} (listed above)", report.failed.len()));
         }
@@ -352,6 +390,30 @@ fn policy(args: &SyncArgs, source: &SourceSettings) -> Result<SyncPolicy, Failur
         force_recompute: args.force_recompute,
         embed_text: source.embed_text.clone(),
     })
+}
+
+/// What the run may spend; what runs in process costs nothing.
+fn spend(app: &App, embedder: &dyn Embedder) -> Result<SpendSettings, Failure> {
+    let spend = app.settings.spend()?;
+    Ok(match embedder.provider() {
+        "local" | "hash" => SpendSettings {
+            max_cost: None,
+            price: None,
+            ..spend
+        },
+        _ if spend.max_cost.is_some() && spend.price.is_none() => {
+            return Err(usage(
+                "--max-cost needs the price: set EMBEDDING_PRICE to what the provider takes for a million tokens, in \
+                 USD",
+            ));
+        }
+        _ => spend,
+    })
+}
+
+/// `, $0.0021`, where the price is known.
+fn dollars(cost: Option<f64>) -> String {
+    cost.map_or_else(String::new, |cost| format!(", ${cost:.4}"))
 }
 
 /// A model in process gains nothing from calls in flight, and wants larger batches than an API; what the user chose

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use embedder_client::BatchLimits;
+use embedder_client::{BatchLimits, Meter};
 use storage_core::{Check, IntegrityReport, StoreStatus, check_names};
 use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
 
@@ -37,6 +37,7 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
             run: app::run_id(),
             batch: BatchLimits { texts: 1, bytes: 1 },
             concurrency: 1,
+            meter: Meter::default(),
         };
         let policy = SyncPolicy {
             deletes: DeleteAllowance::Percent(100.0),

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use embedder_client::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use embedder_client::{
+    BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose,
+};
 use local_model::{
     FetchProgress, Fetched, LocalEmbedder, LocalModel, Location, ModelError, ModelErrorKind, Source,
 };
@@ -181,7 +183,12 @@ impl Embedder for OnDemand {
         }
     }
 
-    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+    async fn embed(
+        &self,
+        inputs: &[String],
+        purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
         let load = || async {
             let (location, output) = (self.location.clone(), self.output);
             let loaded = tokio::task::spawn_blocking(move || load(&location, output)).await;
@@ -211,7 +218,7 @@ impl Embedder for OnDemand {
         self.loaded
             .get_or_try_init(load)
             .await?
-            .embed(inputs, purpose)
+            .embed(inputs, purpose, meter)
             .await
     }
 }

@@ -2,7 +2,9 @@
 //! needs a model's identity and never a vector.
 
 use async_trait::async_trait;
-use embedder_client::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use embedder_client::{
+    BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose,
+};
 use storage_core::{CollectionName, EmbeddingStore, ModelSpec, NORMALISER, Result};
 
 /// The model of a collection's active version, without the means to embed.
@@ -49,6 +51,7 @@ impl Embedder for StoredModel {
         &self,
         _inputs: &[String],
         _purpose: Purpose,
+        _meter: &Meter,
     ) -> std::result::Result<Embedded, EmbedError> {
         Err(EmbedError::new(
             EmbedErrorKind::Internal,

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use embedder_client::SpendLimits;
 use secrecy::SecretString;
 use storage_core::{CollectionName, EmbedText};
 
@@ -96,6 +97,41 @@ pub(crate) struct BatchSettings {
     pub(crate) given: bool,
 }
 
+/// What a run may spend, and what a token costs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct SpendSettings {
+    pub(crate) max_requests: Option<u64>,
+    /// USD.
+    pub(crate) max_cost: Option<f64>,
+    /// USD for a million tokens.
+    pub(crate) price: Option<f64>,
+}
+
+impl SpendSettings {
+    /// The bounds as the provider counts. What runs in process is free.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "both are positive, and a float becomes the nearest number that is one"
+    )]
+    pub(crate) fn limits(&self) -> SpendLimits {
+        let price = self.price.filter(|price| *price > 0.0);
+        SpendLimits {
+            requests: self.max_requests,
+            tokens: self
+                .max_cost
+                .zip(price)
+                .map(|(most, price)| (most / price * 1e6) as u64),
+        }
+    }
+
+    /// USD for so many tokens, where the price is known.
+    #[allow(clippy::cast_precision_loss, reason = "tokens are far below 2^52")]
+    pub(crate) fn cost(&self, tokens: u64) -> Option<f64> {
+        Some(tokens as f64 * self.price? / 1e6)
+    }
+}
+
 /// Everything a command needs to know.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -154,6 +190,11 @@ impl Settings {
     /// The source that was named, by flag or otherwise; `None` when nobody named one.
     pub(crate) fn source(&self, args: &SourceArgs) -> Result<Option<SourceSettings>, Failure> {
         read::source(&self.layers, args)
+    }
+
+    /// What a run may spend.
+    pub(crate) fn spend(&self) -> Result<SpendSettings, Failure> {
+        read::spend(&self.layers)
     }
 
     /// How texts are sent.
@@ -216,9 +257,13 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
     if let Some(SyncArgs {
         batch_size,
         concurrency,
+        max_requests,
+        max_cost,
         ..
     }) = sync
     {
+        flags.push((env::MAX_REQUESTS, max_requests.clone()));
+        flags.push((env::MAX_COST, max_cost.clone()));
         flags.push((env::BATCH_SIZE, batch_size.clone()));
         flags.push((env::CONCURRENCY, concurrency.clone()));
     }

@@ -14,7 +14,8 @@ use crate::env;
 use crate::exit::{Failure, usage};
 use crate::parts;
 use crate::settings::{
-    EmbedderSettings, Layers, Origin, Provider, SourceSettings, StoreLocation, nearest,
+    EmbedderSettings, Layers, Origin, Provider, SourceSettings, SpendSettings, StoreLocation,
+    nearest,
 };
 
 /// A number within a range.
@@ -216,6 +217,22 @@ pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
                 number(text, 0..=100)
             })?
             .unwrap_or(5),
+    })
+}
+
+pub(super) fn spend(layers: &Layers) -> Result<SpendSettings, Failure> {
+    let money = |key| {
+        layers.parse(key, "an amount in USD such as 0.50", |text| {
+            let amount = text.trim().trim_start_matches('$');
+            number(amount, 0.0..=1e9)
+        })
+    };
+    Ok(SpendSettings {
+        max_requests: layers.parse(env::MAX_REQUESTS, "a number from 0", |text| {
+            text.parse().ok()
+        })?,
+        max_cost: money(env::MAX_COST)?,
+        price: money(env::PRICE)?,
     })
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use futures_util::future::select;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -19,7 +22,7 @@ use super::classify::{
 };
 use super::retry::{Next, Retries};
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Meter};
 
 /// As much of a refusal as is read: enough for every provider's words.
 const LONGEST_REFUSAL: usize = 64 << 10;
@@ -80,23 +83,31 @@ impl HttpClient {
         }
     }
 
-    /// Sends a body that holds so many texts and reads the answer, repeating what may pass.
+    /// Sends a body that holds these texts and reads the answer, repeating what may pass and the meter admits.
     ///
     /// # Errors
     /// The kind of the last attempt; `Unavailable` when every repetition failed. Counts every attempt.
-    pub(super) async fn call(&self, body: Vec<u8>, texts: usize) -> Result<Embedded, EmbedError> {
+    pub(super) async fn call(
+        &self,
+        body: Vec<u8>,
+        inputs: &[String],
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
         let asked = Asked {
             dialect: self.dialect,
-            texts,
+            texts: inputs.len(),
             dimensions: self.settings.dimensions,
         };
         let mut retries = Retries::new(&self.settings);
         let mut requests = 0;
         loop {
-            self.wait_for_our_limit().await;
+            self.wait_for_our_limit(meter).await;
+            let admission = meter.admit(inputs).await;
+            let admission = admission.map_err(|error| error.with_requests(requests))?;
             requests += 1;
             let Failed { class, error } = match self.attempt(&body, asked).await {
                 Ok(answer) => {
+                    admission.billed(answer.tokens);
                     self.compare_model(answer.model.as_deref());
                     return Ok(Embedded {
                         vectors: answer.vectors,
@@ -112,15 +123,18 @@ impl HttpClient {
             };
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             tracing::debug!(attempt = requests, wait_ms, %error, "repeating a call");
-            tokio::time::sleep(wait).await;
+            drop(admission);
+            sleep_unless_stopped(wait, meter).await;
         }
     }
 
-    async fn wait_for_our_limit(&self) {
+    async fn wait_for_our_limit(&self, meter: &Meter) {
         let Some(limiter) = &self.limiter else { return };
-        while let Err(until) = limiter.check() {
+        while let Err(until) = limiter.check()
+            && !meter.is_stopped()
+        {
             let wait = until.wait_time_from(governor::clock::Clock::now(limiter.clock()));
-            tokio::time::sleep(wait.max(std::time::Duration::from_millis(1))).await;
+            sleep_unless_stopped(wait.max(Duration::from_millis(1)), meter).await;
         }
     }
 
@@ -291,6 +305,13 @@ impl HttpClient {
     fn secret(&self) -> Option<&str> {
         self.key.as_ref().map(|key| key.expose_secret())
     }
+}
+
+/// Somebody who wants to leave does not wait for an attempt that will not be made.
+async fn sleep_unless_stopped(wait: Duration, meter: &Meter) {
+    let slept = pin!(tokio::time::sleep(wait));
+    let stopped = pin!(meter.stopped());
+    select(slept, stopped).await;
 }
 
 /// The last error of a call, with what was tried.

@@ -10,7 +10,7 @@ use super::classify::Dialect;
 use super::client::HttpClient;
 use super::openai::{prefixed, send, sent_dimensions, spec};
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, Embedded, Embedder, Meter, Purpose};
 
 /// Texts a call at most: Ollama knows no limit, but embeds them one by one, and a call must end within its time.
 const MOST_TEXTS: usize = 512;
@@ -64,13 +64,18 @@ impl Embedder for OllamaEmbedder {
         self.client.limits(MOST_TEXTS)
     }
 
-    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+    async fn embed(
+        &self,
+        inputs: &[String],
+        purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
         let body = Body {
             model: &self.spec.name,
             input: &prefixed(&self.spec, inputs, purpose),
             truncate: false,
             dimensions: self.dimensions,
         };
-        send(&self.client, &body, inputs.len()).await
+        send(&self.client, &body, inputs, meter).await
     }
 }

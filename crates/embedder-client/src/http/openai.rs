@@ -9,7 +9,7 @@ use storage_core::{ModelSpec, NORMALISER};
 use super::classify::Dialect;
 use super::client::HttpClient;
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose};
 
 /// Texts a call at most, as OpenAI documents it.
 const MOST_TEXTS: usize = 2048;
@@ -65,14 +65,19 @@ impl Embedder for OpenAiEmbedder {
         self.client.limits(MOST_TEXTS)
     }
 
-    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+    async fn embed(
+        &self,
+        inputs: &[String],
+        purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
         let body = Body {
             model: &self.spec.name,
             input: &prefixed(&self.spec, inputs, purpose),
             encoding_format: "float",
             dimensions: self.dimensions,
         };
-        send(&self.client, &body, inputs.len()).await
+        send(&self.client, &body, inputs, meter).await
     }
 }
 
@@ -115,9 +120,10 @@ pub(super) fn prefixed<'a>(
 pub(super) async fn send(
     client: &HttpClient,
     body: &(impl Serialize + Sync),
-    texts: usize,
+    inputs: &[String],
+    meter: &Meter,
 ) -> Result<Embedded, EmbedError> {
-    if texts == 0 {
+    if inputs.is_empty() {
         return Ok(Embedded {
             vectors: Vec::new(),
             tokens: None,
@@ -127,5 +133,5 @@ pub(super) async fn send(
     let body = serde_json::to_vec(body).map_err(|error| {
         EmbedError::new(EmbedErrorKind::Internal, "a call cannot be written").with_source(error)
     })?;
-    client.call(body, texts).await
+    client.call(body, inputs, meter).await
 }

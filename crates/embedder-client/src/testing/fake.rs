@@ -7,7 +7,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use storage_core::ModelSpec;
 
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, HashEmbedder, Purpose};
+use crate::{
+    BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, HashEmbedder, Meter, Purpose,
+};
 
 /// Lexical vectors under any model name, a ledger of every text sent, and failures on request.
 #[derive(Debug)]
@@ -115,7 +117,12 @@ impl Embedder for FakeEmbedder {
         }
     }
 
-    async fn embed(&self, inputs: &[String], purpose: Purpose) -> Result<Embedded, EmbedError> {
+    async fn embed(
+        &self,
+        inputs: &[String],
+        purpose: Purpose,
+        meter: &Meter,
+    ) -> Result<Embedded, EmbedError> {
         {
             let mut state = self.state();
             state.attempts += 1;
@@ -135,6 +142,6 @@ impl Embedder for FakeEmbedder {
             }
             state.calls.push(inputs.to_vec());
         }
-        self.inner.embed(inputs, purpose).await
+        self.inner.embed(inputs, purpose, meter).await
     }
 }

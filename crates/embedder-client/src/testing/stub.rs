@@ -140,20 +140,21 @@ fn serve(shared: &Shared, stream: TcpStream) {
     let mut reader = BufReader::new(stream);
     while let Some((path, authorization, body)) = read_request(&mut reader) {
         let (model, texts) = model_and_texts(&body);
-        let reply = {
-            let mut ledger = shared.ledger.lock().expect("no serving thread panics");
-            let number = ledger.len();
-            let reply = (shared.script)(number, &texts);
-            let billed = matches!(reply, Reply::Vectors | Reply::PaidThenBroken);
+        let ledger = || shared.ledger.lock().expect("no serving thread panics");
+        let number = {
+            let mut ledger = ledger();
             ledger.push(StubRequest {
                 path: path.clone(),
                 texts: texts.clone(),
                 body: String::from_utf8_lossy(&body).into_owned(),
                 authorization,
-                billed,
+                billed: false,
             });
-            reply
+            ledger.len() - 1
         };
+        // A script may hold a request up; the others go on meanwhile.
+        let reply = (shared.script)(number, &texts);
+        ledger()[number].billed = matches!(reply, Reply::Vectors | Reply::PaidThenBroken);
         std::thread::sleep(shared.latency);
         let bytes = match reply {
             Reply::Vectors => http(200, &[], &vectors(shared.dimensions, &path, &model, &texts)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use embedder_client::testing::{FakeEmbedder, Reply, StubApi};
 use embedder_client::{
-    BatchLimits, EmbedErrorKind, Embedder, OpenAiEmbedder, Purpose, embed_batches,
+    BatchLimits, EmbedErrorKind, Embedder, Meter, OpenAiEmbedder, Purpose, embed_batches,
 };
 use futures_util::StreamExt;
 
@@ -24,7 +24,15 @@ async fn run(embedder: Arc<dyn Embedder>, texts: Vec<String>, size: usize) -> Su
         texts: size,
         bytes: usize::MAX,
     };
-    let outcomes = embed_batches(embedder, texts, Clone::clone, Purpose::Passage, limits, 2);
+    let outcomes = embed_batches(
+        embedder,
+        texts,
+        Clone::clone,
+        Purpose::Passage,
+        limits,
+        2,
+        Meter::default(),
+    );
     let outcomes: Vec<_> = outcomes.collect().await;
     let mut summary = Summary {
         good: Vec::new(),

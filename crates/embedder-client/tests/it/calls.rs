@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use embedder_client::testing::{Reply, StubApi};
 use embedder_client::{
-    BatchLimits, EmbedErrorKind, Embedder, HttpSettings, OllamaEmbedder, OpenAiEmbedder, Purpose,
+    BatchLimits, EmbedErrorKind, Embedder, HttpSettings, Meter, OllamaEmbedder, OpenAiEmbedder,
+    Purpose,
 };
 use secrecy::SecretString;
 
@@ -20,7 +21,10 @@ async fn a_failure_that_passes_is_repeated_until_it_has() {
         _ => Reply::Vectors,
     });
     let embedder = OpenAiEmbedder::new(settings(&api.url())).unwrap();
-    let answer = embedder.embed(&texts(3), Purpose::Passage).await.unwrap();
+    let answer = embedder
+        .embed(&texts(3), Purpose::Passage, &Meter::default())
+        .await
+        .unwrap();
     assert_eq!(
         (answer.vectors.len(), answer.requests, answer.tokens),
         (3, 4, Some(30))
@@ -37,8 +41,14 @@ async fn the_key_and_the_prefix_go_where_they_belong() {
     };
     let openai = OpenAiEmbedder::new(settings.clone()).unwrap();
     let ollama = OllamaEmbedder::new(settings).unwrap();
-    openai.embed(&texts(1), Purpose::Passage).await.unwrap();
-    ollama.embed(&texts(1), Purpose::Query).await.unwrap();
+    openai
+        .embed(&texts(1), Purpose::Passage, &Meter::default())
+        .await
+        .unwrap();
+    ollama
+        .embed(&texts(1), Purpose::Query, &Meter::default())
+        .await
+        .unwrap();
     let ledger = api.ledger();
     assert_eq!(ledger[0].path, "/v1/embeddings");
     assert_eq!(
@@ -62,7 +72,10 @@ async fn a_width_is_asked_for_only_when_told_to() {
         ..settings(&api.url())
     });
     let embedder = embedder.unwrap();
-    embedder.embed(&texts(1), Purpose::Query).await.unwrap();
+    embedder
+        .embed(&texts(1), Purpose::Query, &Meter::default())
+        .await
+        .unwrap();
     assert!(api.ledger()[0].body.ends_with(r#","dimensions":4}"#));
     assert_eq!(embedder.spec().dimensions, NonZeroU32::new(4));
 }
@@ -78,10 +91,13 @@ async fn an_empty_key_is_none_and_a_broken_one_is_not_sent() {
         .unwrap()
     };
     let empty = with(" \n");
-    empty.embed(&texts(1), Purpose::Query).await.unwrap();
+    empty
+        .embed(&texts(1), Purpose::Query, &Meter::default())
+        .await
+        .unwrap();
     let read_from_a_file = with(&format!("{KEY}\n"));
     read_from_a_file
-        .embed(&texts(1), Purpose::Query)
+        .embed(&texts(1), Purpose::Query, &Meter::default())
         .await
         .unwrap();
     let keys: Vec<_> = api
@@ -92,7 +108,7 @@ async fn an_empty_key_is_none_and_a_broken_one_is_not_sent() {
     assert_eq!(keys, [None, Some(format!("Bearer {KEY}"))]);
 
     let error = with(&format!("{KEY}\nX-Other: 1"))
-        .embed(&texts(1), Purpose::Query)
+        .embed(&texts(1), Purpose::Query, &Meter::default())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), EmbedErrorKind::Configuration);
@@ -104,7 +120,10 @@ async fn an_empty_key_is_none_and_a_broken_one_is_not_sent() {
 async fn nothing_to_embed_costs_nothing() {
     let api = api();
     let embedder = OpenAiEmbedder::new(settings(&api.url())).unwrap();
-    let answer = embedder.embed(&[], Purpose::Passage).await.unwrap();
+    let answer = embedder
+        .embed(&[], Purpose::Passage, &Meter::default())
+        .await
+        .unwrap();
     assert_eq!((answer.vectors.len(), answer.requests), (0, 0));
     assert_eq!(api.requests(), 0);
 }
@@ -118,7 +137,10 @@ async fn calls_under_a_limit_all_come_through() {
     });
     let embedder = embedder.unwrap();
     for _ in 0..5 {
-        embedder.embed(&texts(1), Purpose::Query).await.unwrap();
+        embedder
+            .embed(&texts(1), Purpose::Query, &Meter::default())
+            .await
+            .unwrap();
     }
     assert_eq!(api.requests(), 5);
 }
@@ -174,7 +196,10 @@ async fn ollama_says_what_it_lacks_and_what_it_cannot_embed() {
             model: "nomic".into(),
             ..settings(&api.url())
         });
-        let error = embedder.unwrap().embed(&texts(1), Purpose::Query).await;
+        let error = embedder
+            .unwrap()
+            .embed(&texts(1), Purpose::Query, &Meter::default())
+            .await;
         let error = error.unwrap_err();
         assert_eq!((error.kind(), error.requests()), (kind, 1));
         assert!(error.to_string().contains(part), "{error}");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use embedder_client::testing::{Reply, StubApi};
-use embedder_client::{EmbedErrorKind, Embedder, HttpSettings, OpenAiEmbedder, Purpose};
+use embedder_client::{EmbedErrorKind, Embedder, HttpSettings, Meter, OpenAiEmbedder, Purpose};
 
 use crate::{DIMENSIONS, KEY, settings, texts};
 
@@ -19,7 +19,10 @@ async fn outcome_of(reply: Reply) -> (Option<EmbedErrorKind>, u32, String) {
 
 async fn call(settings: HttpSettings) -> (Option<EmbedErrorKind>, u32, String) {
     let embedder = OpenAiEmbedder::new(settings).unwrap();
-    match embedder.embed(&texts(2), Purpose::Passage).await {
+    match embedder
+        .embed(&texts(2), Purpose::Passage, &Meter::default())
+        .await
+    {
         Ok(answer) => {
             assert_eq!(answer.vectors.len(), 2);
             (None, answer.requests, String::new())
@@ -201,8 +204,13 @@ async fn a_width_that_changes_between_calls_is_noticed() {
         _ => items(&[(0, "[1,0]"), (1, "[1,0]")]),
     });
     let embedder = OpenAiEmbedder::new(settings(&api.url())).unwrap();
-    embedder.embed(&texts(2), Purpose::Passage).await.unwrap();
-    let error = embedder.embed(&texts(2), Purpose::Passage).await;
+    embedder
+        .embed(&texts(2), Purpose::Passage, &Meter::default())
+        .await
+        .unwrap();
+    let error = embedder
+        .embed(&texts(2), Purpose::Passage, &Meter::default())
+        .await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), EmbedErrorKind::Dimensions);
     assert!(

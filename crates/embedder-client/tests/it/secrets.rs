@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use embedder_client::testing::{Reply, StubApi};
-use embedder_client::{Embedder, OllamaEmbedder, OpenAiEmbedder, Purpose};
+use embedder_client::{Embedder, Meter, OllamaEmbedder, OpenAiEmbedder, Purpose};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{DIMENSIONS, KEY, settings, texts};
@@ -58,7 +58,9 @@ async fn no_log_line_and_no_error_holds_the_key() {
             Box::new(OllamaEmbedder::new(settings.clone()).unwrap()),
         ];
         for embedder in embedders {
-            let outcome = embedder.embed(&texts(1), Purpose::Passage).await;
+            let outcome = embedder
+                .embed(&texts(1), Purpose::Passage, &Meter::default())
+                .await;
             let mut told = format!("{settings:?} {embedder:?} {outcome:?}");
             if let Err(error) = outcome {
                 let error: &dyn std::error::Error = &error;

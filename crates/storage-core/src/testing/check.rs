@@ -67,7 +67,7 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
     store
         .put_embeddings(
             std::slice::from_ref(&vector),
-            &super::fixture::run("r"),
+            &super::fixture::unpaid("r"),
             Timestamp(3),
         )
         .await

@@ -7,7 +7,7 @@ use super::Harness;
 use crate::{
     Applied, ChangeSet, CollectionName, Document, DocumentKey, EmbedText, Embedding,
     EmbeddingModel, EmbeddingStore, EmbeddingVersion, Generation, InputHash, Locator, Row, RunId,
-    Source, SourceId, StoredVector, Timestamp, VectorKey, VersionId,
+    Source, SourceId, Spend, StoredVector, Timestamp, VectorKey, VersionId,
 };
 
 /// Numbers per vector in most cases.
@@ -41,6 +41,12 @@ pub fn source_id(id: &str) -> SourceId {
 #[must_use]
 pub fn run(id: &str) -> RunId {
     RunId::new(id).unwrap()
+}
+
+/// A run that pays for nothing.
+#[must_use]
+pub fn unpaid(id: &str) -> Spend {
+    Spend::nothing(run(id))
 }
 
 /// A source of a collection.
@@ -191,7 +197,7 @@ pub async fn put(store: &dyn EmbeddingStore, version: &EmbeddingVersion, documen
         .map(|document| stored_vector(version, document))
         .collect();
     store
-        .put_embeddings(&vectors, &run("run"), Timestamp(1_500))
+        .put_embeddings(&vectors, &unpaid("run"), Timestamp(1_500))
         .await
         .unwrap();
 }

@@ -1,8 +1,8 @@
 //! The ledger of runs.
 
-use super::Harness;
-use super::fixture::{collection, faq, run, sheet, version};
-use crate::{CollectionName, RunKind, RunRecord, RunState, Timestamp};
+use super::fixture::{collection, document, faq, run, sheet, stored_vector, version};
+use super::{Harness, refused};
+use crate::{CollectionName, RunKind, RunRecord, RunState, Spend, StoreErrorKind, Timestamp};
 
 fn record(id: &str, collection: CollectionName, started_at: i64) -> RunRecord {
     RunRecord {
@@ -75,4 +75,66 @@ pub async fn runs_belong_to_their_collection<H: Harness>(harness: H) {
     let status = store.status().await.unwrap();
     assert!(status.collections.is_empty());
     assert_eq!(status.generation.0, 0);
+}
+
+/// A cost is on its run's line as soon as its vectors are stored, and never without them.
+pub async fn what_was_spent_is_known_with_its_vectors<H: Harness>(harness: H) {
+    let store = harness.store();
+    let known = version("one");
+    store.register_version(&known).await.unwrap();
+    let line = record("a", faq(), 20);
+    store.record_run(&line).await.unwrap();
+    let spend = Spend {
+        run: run("a"),
+        requests: 2,
+        texts: 1,
+        tokens: 7,
+    };
+    let good = stored_vector(&known, &document("1", "q", "a"));
+    let mut wrong = stored_vector(&known, &document("2", "q", "b"));
+    wrong.key.version = version("unknown").id;
+    refused(
+        store
+            .put_embeddings(&[good.clone(), wrong], &spend, Timestamp(21))
+            .await,
+        StoreErrorKind::Model,
+    );
+    assert_eq!(
+        store.runs(&faq(), 1).await.unwrap(),
+        std::slice::from_ref(&line)
+    );
+
+    // A vector that is there already costs nothing to store; asking for it again did cost.
+    for _ in 0..2 {
+        store
+            .put_embeddings(std::slice::from_ref(&good), &spend, Timestamp(22))
+            .await
+            .unwrap();
+    }
+    // A refusal brings no vector and is paid for.
+    store
+        .put_embeddings(&[], &spend, Timestamp(23))
+        .await
+        .unwrap();
+    // A run that nobody has recorded spends on no line of another.
+    let unknown = Spend {
+        run: run("unrecorded"),
+        ..spend
+    };
+    store
+        .put_embeddings(&[], &unknown, Timestamp(24))
+        .await
+        .unwrap();
+    let spent = RunRecord {
+        requests: line.requests + 6,
+        texts: line.texts + 3,
+        tokens: line.tokens + 21,
+        ..line
+    };
+    assert_eq!(
+        store.runs(&faq(), 10).await.unwrap(),
+        std::slice::from_ref(&spent)
+    );
+    let harness = harness.reopen().await;
+    assert_eq!(harness.store().runs(&faq(), 10).await.unwrap(), [spent]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fixture::{
-    change, document, embedding, faq, fill, filled, input, key, model, put, row, run, source,
+    change, document, embedding, faq, fill, filled, input, key, model, put, row, source, unpaid,
     version,
 };
 use super::{Harness, refused, snapshot};
@@ -126,7 +126,7 @@ pub async fn numbers_come_back_bit_for_bit<H: Harness>(harness: H) {
             embedding: embedding.clone(),
         };
         store
-            .put_embeddings(&[vector], &run("run"), Timestamp(2))
+            .put_embeddings(&[vector], &unpaid("run"), Timestamp(2))
             .await
             .unwrap();
         let mut changes = change(Generation(base as u64));

@@ -64,6 +64,7 @@ macro_rules! __store_cases {
             ledger::runs_come_newest_first
             ledger::a_run_is_replaced_by_its_id
             ledger::runs_belong_to_their_collection
+            ledger::what_was_spent_is_known_with_its_vectors
             check::a_good_store_is_clean
             check::a_long_life_leaves_a_clean_store
             check::sizes_are_counted

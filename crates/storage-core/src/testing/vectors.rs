@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fixture::{
-    DIMENSIONS, change, document, documents, embedding, faq, fill, filled, input, put, row, run,
-    stored_vector, vector_key, version,
+    DIMENSIONS, change, document, documents, embedding, faq, fill, filled, input, put, row,
+    stored_vector, unpaid, vector_key, version,
 };
 use super::{Harness, refused, snapshot};
 use crate::{
@@ -62,7 +62,7 @@ pub async fn a_computed_vector_is_preferred_to_imported_ones<H: Harness>(harness
     let mut batch = vec![imported(&one, input(&both), "z")];
     batch.extend(variants.iter().rev().cloned());
     store
-        .put_embeddings(&batch, &run("import"), Timestamp(1))
+        .put_embeddings(&batch, &unpaid("import"), Timestamp(1))
         .await
         .unwrap();
     let asked = BTreeSet::from([input(&both), input(&alone), input(&absent)]);
@@ -104,11 +104,11 @@ pub async fn storing_twice_keeps_the_first<H: Harness>(harness: H) {
         })
         .collect();
     store
-        .put_embeddings(&again, &run("again"), Timestamp(9_000))
+        .put_embeddings(&again, &unpaid("again"), Timestamp(9_000))
         .await
         .unwrap();
     store
-        .put_embeddings(&[], &run("again"), Timestamp(9_000))
+        .put_embeddings(&[], &unpaid("again"), Timestamp(9_000))
         .await
         .unwrap();
     assert_eq!(snapshot(store).await, before);
@@ -128,7 +128,7 @@ pub async fn wrong_dimensions_store_nothing<H: Harness>(harness: H) {
         batch[2].embedding = embedding("long", dimensions);
         refused(
             store
-                .put_embeddings(&batch, &run("run"), Timestamp(1))
+                .put_embeddings(&batch, &unpaid("run"), Timestamp(1))
                 .await,
             StoreErrorKind::Model,
         );
@@ -145,7 +145,7 @@ pub async fn an_unregistered_version_is_refused<H: Harness>(harness: H) {
     let batch = [stored_vector(&one, &rows[0]), stored_vector(&two, &rows[1])];
     refused(
         store
-            .put_embeddings(&batch, &run("run"), Timestamp(1))
+            .put_embeddings(&batch, &unpaid("run"), Timestamp(1))
             .await,
         StoreErrorKind::Model,
     );
@@ -211,7 +211,7 @@ pub async fn prune_goes_by_time<H: Harness>(harness: H) {
     for (at, id) in [(10, "a"), (20, "b"), (30, "c")] {
         let vector = stored_vector(&one, &document(id, id, id));
         store
-            .put_embeddings(&[vector], &run("run"), Timestamp(at))
+            .put_embeddings(&[vector], &unpaid("run"), Timestamp(at))
             .await
             .unwrap();
     }

@@ -1,7 +1,7 @@
 //! Versions: the pointer a flip moves, and what becomes of rows that were left behind.
 
 use super::fixture::{
-    DIMENSIONS, change, document, embedding, faq, filled, model, put, row, run, stored_vector,
+    DIMENSIONS, change, document, embedding, faq, filled, model, put, row, stored_vector, unpaid,
     vector_key, version,
 };
 use super::{Harness, refused, snapshot};
@@ -176,7 +176,7 @@ pub async fn a_bind_replaces_a_vector<H: Harness>(harness: H) {
         embedding: imported.clone(),
     };
     store
-        .put_embeddings(&[vector], &run("import"), Timestamp(5))
+        .put_embeddings(&[vector], &unpaid("import"), Timestamp(5))
         .await
         .unwrap();
     let mut changes = change(Generation(1));

@@ -1,7 +1,9 @@
 //! The ledger of runs.
 
 use rusqlite::Connection;
-use storage_core::{CollectionName, RunId, RunKind, RunRecord, RunState, Timestamp, VersionId};
+use storage_core::{
+    CollectionName, RunId, RunKind, RunRecord, RunState, Spend, Timestamp, VersionId,
+};
 
 use crate::error::{Failure, Outcome};
 use crate::{rows, sql};
@@ -60,5 +62,17 @@ pub(crate) fn run_number(conn: &Connection, run: &RunId) -> Outcome<i64> {
     let number = conn
         .prepare_cached(sql::RUN)?
         .query_row([run.as_str()], |row| row.get(0))?;
+    Ok(number)
+}
+
+/// Adds what was spent to the run's line, and gives the run's number.
+pub(crate) fn add_spend(conn: &Connection, spend: &Spend) -> Outcome<i64> {
+    let number = run_number(conn, &spend.run)?;
+    conn.prepare_cached(sql::ADD_SPEND)?.execute((
+        number,
+        spend.requests,
+        spend.texts,
+        spend.tokens,
+    ))?;
     Ok(number)
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension};
 use storage_core::{
-    CacheStats, ContentHash, EmbeddingVersion, InputHash, RunId, StoreErrorKind, StoredVector,
+    CacheStats, ContentHash, EmbeddingVersion, InputHash, Spend, StoreErrorKind, StoredVector,
     Timestamp, VectorKey, VersionId,
 };
 
-use super::ledger::run_number;
+use super::ledger;
 use crate::error::{Failure, Outcome};
 use crate::guard::guard;
 use crate::{rows, sql};
@@ -87,7 +87,7 @@ pub(crate) fn vector(conn: &Connection, version: i64, key: &VectorKey) -> Outcom
 pub(crate) fn put(
     conn: &Connection,
     batch: &[StoredVector],
-    run: &RunId,
+    spend: &Spend,
     at: Timestamp,
 ) -> Outcome<()> {
     let mut versions = Versions::default();
@@ -102,7 +102,7 @@ pub(crate) fn put(
             ));
         }
     }
-    let run = run_number(conn, run)?;
+    let run = ledger::add_spend(conn, spend)?;
     let mut insert = conn.prepare_cached(sql::INSERT_VECTOR)?;
     for stored in batch {
         let (number, dimensions) = versions.get(conn, "put_embeddings", &stored.key.version)?;

@@ -201,7 +201,7 @@ async fn run(store: &dyn EmbeddingStore, step: &Step) -> String {
                 .collect();
             said(
                 store
-                    .put_embeddings(&batch, &fixture::run("run"), Timestamp(*at))
+                    .put_embeddings(&batch, &fixture::unpaid("run"), Timestamp(*at))
                     .await,
             )
         }

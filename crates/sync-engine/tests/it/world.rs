@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use embedder_client::BatchLimits;
 use embedder_client::testing::FakeEmbedder;
+use embedder_client::{BatchLimits, Meter};
 use faq_source::{Identity, SourceRow, SourceSnapshot};
 use futures_util::TryStreamExt;
 use storage_core::{
@@ -40,6 +40,7 @@ impl World {
                 bytes: 10_000,
             },
             concurrency: 2,
+            meter: Meter::default(),
         }
     }
 
