@@ -1,12 +1,10 @@
 //! Runs that end before their time: what was paid stays paid, readers notice nothing, and running again is right.
 
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use integration_tests::{Faq, Outcome, Place, rows, scalar};
 
-use integration_tests::{Faq, Outcome, Place, Reply, StubApi, rows, scalar};
-
-use crate::support::{DIMENSIONS, Failing, api, billed_once, counts, unauthorized, unavailable};
+use crate::support::{
+    Failing, Stopping, api, billed_once, counts, stopping_at, unauthorized, unavailable,
+};
 
 #[test]
 fn a_first_run_that_fails_is_resumed() {
@@ -148,32 +146,6 @@ fn a_recompute_that_fails_is_resumed_and_readers_keep_the_old_version() {
     assert_eq!(provider.api.billed().len(), 201 + questions + 201);
 }
 
-/// A server that stops at one request until it is released.
-struct Stopping {
-    api: StubApi,
-    stopped: std::sync::mpsc::Receiver<()>,
-    release: std::sync::mpsc::Sender<()>,
-}
-
-fn stopping_at(request: usize) -> Stopping {
-    let (stop, stopped) = channel();
-    let (release, released) = channel::<()>();
-    let released = Mutex::new(released);
-    let api = StubApi::scripted(DIMENSIONS, Duration::ZERO, move |number, _| {
-        if number == request {
-            stop.send(()).unwrap();
-            let _ = released.lock().unwrap().recv();
-            return unavailable();
-        }
-        Reply::Vectors
-    });
-    Stopping {
-        api,
-        stopped,
-        release,
-    }
-}
-
 /// Starts a run, kills it without warning while a call is under way, and meanwhile lets the caller look around.
 fn kill_during_call(place: &Place, server: &Stopping, args: &[&str], meanwhile: impl FnOnce()) {
     let mut command = place.command(args);
@@ -181,19 +153,16 @@ fn kill_during_call(place: &Place, server: &Stopping, args: &[&str], meanwhile: 
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
-    server
-        .stopped
-        .recv_timeout(Duration::from_secs(120))
-        .expect("the run reaches the call it is to be killed in");
+    server.wait();
     meanwhile();
     child.kill().unwrap();
     child.wait().unwrap();
-    server.release.send(()).unwrap();
+    server.release();
 }
 
 #[test]
 fn a_killed_first_run_is_resumed() {
-    let server = stopping_at(5);
+    let server = stopping_at(5, unavailable());
     let place = Place::stub(&server.api);
     place.save("faq.xlsx", &Faq::of(201));
     let args = ["migrate", "--faq-path", "faq.xlsx", "--concurrency", "1"];
@@ -219,7 +188,7 @@ fn a_killed_recompute_is_resumed_and_readers_never_see_a_mixture() {
     place.save("faq.xlsx", &faq);
     let first = place.migrate("faq.xlsx", &[]);
 
-    let server = stopping_at(5);
+    let server = stopping_at(5, unavailable());
     place.use_stub(&server.api);
     let mut reader = Place::stub(&paid);
     reader.set("SQLITE_DB_PATH", place.store());

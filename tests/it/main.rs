@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod bad_store;
+mod budget;
 mod costs;
 mod eval;
 mod features;
@@ -22,4 +23,6 @@ mod search;
 mod search_fallback;
 mod secrets;
 mod settings;
+mod signals;
 mod support;
+mod writers;

@@ -1,7 +1,8 @@
 //! What several areas need.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use integration_tests::{Reply, StubApi};
@@ -74,4 +75,46 @@ pub(crate) fn billed_once(api: &StubApi, texts: usize) {
     billed.sort_unstable();
     billed.dedup();
     assert_eq!(billed.len(), texts, "distinct texts billed");
+}
+
+/// A server that stops at one request until it is released.
+pub(crate) struct Stopping {
+    pub(crate) api: StubApi,
+    stopped: Receiver<()>,
+    release: Sender<()>,
+}
+
+/// Stops at that request, from 0, and answers it so when it is released.
+pub(crate) fn stopping_at(request: usize, answer: Reply) -> Stopping {
+    let (stop, stopped) = channel();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let api = StubApi::scripted(DIMENSIONS, Duration::ZERO, move |number, _| {
+        if number == request {
+            stop.send(()).unwrap();
+            let _ = released.lock().unwrap().recv();
+            return answer.clone();
+        }
+        Reply::Vectors
+    });
+    Stopping {
+        api,
+        stopped,
+        release,
+    }
+}
+
+impl Stopping {
+    /// Waits until a run is in that call.
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        self.stopped
+            .recv_timeout(Duration::from_secs(120))
+            .expect("the run reaches the call it is to be stopped in");
+    }
+
+    /// Lets the call go on.
+    pub(crate) fn release(&self) {
+        self.release.send(()).unwrap();
+    }
 }
