@@ -357,8 +357,8 @@ impl EmbeddingStore for MemoryStore {
         Ok(())
     }
 
-    async fn apply(&self, changes: &ChangeSet) -> Result<Applied> {
-        apply::apply(&mut self.write(), changes)
+    async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
+        apply::apply(&mut self.write(), &changes)
     }
 
     async fn record_run(&self, run: &RunRecord) -> Result<()> {

@@ -179,7 +179,7 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// `Conflict` when the collection's generation is not the change set's base. `Model` when a row would be left
     /// without a stored vector of the version that is active afterwards. `Invalid` when a key of another collection
     /// is named, or a document id belongs to a row of another source.
-    async fn apply(&self, changes: &ChangeSet) -> Result<Applied>;
+    async fn apply(&self, changes: ChangeSet) -> Result<Applied>;
 
     /// Writes a line of the ledger, replacing the one with the same id.
     async fn record_run(&self, run: &RunRecord) -> Result<()>;

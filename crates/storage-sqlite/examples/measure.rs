@@ -90,7 +90,7 @@ async fn write(path: &Path, count: usize) -> Done {
     changes.activate = Some(version.id.clone());
     say(&format!("  memory {} MiB before apply", memory("VmRSS:")));
     let clock = Clock::start();
-    store.apply(&changes).await?;
+    store.apply(changes.clone()).await?;
     clock.stop("apply", 1);
     say(&format!("  peak memory {} MiB", peak_memory()));
     let clock = Clock::start();
@@ -169,7 +169,7 @@ async fn edit(path: &Path) -> Done {
         .map(|n| fixture::row(&document(n), &[&version]))
         .collect();
     let clock = Clock::start();
-    store.apply(&changes).await?;
+    store.apply(changes.clone()).await?;
     clock.stop("apply of 1 %", 1);
     let clock = Clock::start();
     assert!(store.check().await?.is_ok());

@@ -358,7 +358,7 @@ impl EmbeddingStore for SqliteStore {
         .await
     }
 
-    async fn apply(&self, changes: &ChangeSet) -> Result<Applied> {
+    async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
         changes.validate()?;
         tracing::debug!(
             collection = %changes.collection,
@@ -370,7 +370,6 @@ impl EmbeddingStore for SqliteStore {
             activate = changes.activate.is_some(),
             "store.apply"
         );
-        let changes = changes.clone();
         self.write("apply", move |conn| apply::apply(conn, &changes))
             .await
     }

@@ -219,7 +219,7 @@ async fn execute(
         .applying(changes.upserts.len() + changes.binds.len() + changes.deletes.len());
     let applied = context
         .store
-        .apply(&changes)
+        .apply(changes)
         .await
         .map_err(|error| match error.kind() {
             StoreErrorKind::Conflict => SyncError::new(SyncErrorKind::Conflict, error.to_string()),
@@ -412,8 +412,11 @@ fn change_set(
     version: &VersionId,
     stored: &BTreeMap<InputHash, Option<ContentHash>>,
 ) -> Result<ChangeSet, SyncError> {
+    let rebound = plan.count(|change| *change == Change::Rebound);
     let mut deletes = plan.deletes;
-    let (mut upserts, mut binds) = (Vec::new(), Vec::new());
+    // Exactly as large as they become: growing would hold the rows twice for a moment.
+    let mut upserts = Vec::with_capacity(plan.rows.len() - rebound);
+    let mut binds = Vec::with_capacity(rebound);
     for PlannedRow {
         document,
         input,

@@ -112,7 +112,7 @@ pub async fn a_failed_apply_leaves_nothing<H: Harness>(harness: H) {
     }];
     changes.binds = vec![(rows[1].key.clone(), vector_key(&two.id, &rows[1]))];
     changes.run = run("failing");
-    refused(store.apply(&changes).await, StoreErrorKind::Model);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
 
     let mut after = snapshot(store).await;
     // The vector of the good row was put, not applied: that is the only difference.
@@ -127,14 +127,14 @@ pub async fn a_failed_apply_leaves_nothing<H: Harness>(harness: H) {
 pub async fn a_stale_base_is_a_conflict<H: Harness>(harness: H) {
     let store = harness.store();
     refused(
-        store.apply(&change(Generation(1))).await,
+        store.apply(change(Generation(1))).await,
         StoreErrorKind::Conflict,
     );
     filled(&harness, 2).await;
     let before = snapshot(store).await;
     for base in [0, 2, u64::MAX] {
         refused(
-            store.apply(&change(Generation(base))).await,
+            store.apply(change(Generation(base))).await,
             StoreErrorKind::Conflict,
         );
     }
@@ -155,11 +155,11 @@ pub async fn a_row_without_its_vector_is_refused<H: Harness>(harness: H) {
     ] {
         let mut changes = change(Generation(1));
         changes.upserts = vec![Row::new(absent.clone(), vectors)];
-        refused(store.apply(&changes).await, StoreErrorKind::Model);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
     }
     let mut changes = change(Generation(1));
     changes.binds = vec![(rows[0].key.clone(), vector_key(&two.id, &rows[0]))];
-    refused(store.apply(&changes).await, StoreErrorKind::Model);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
 }
 
 /// Rows need a version that is served.
@@ -169,7 +169,7 @@ pub async fn a_row_without_an_active_version_is_refused<H: Harness>(harness: H) 
     put(store, &one, &rows).await;
     let mut changes = change(Generation(0));
     changes.upserts = vec![row(&rows[0], &[&one])];
-    refused(store.apply(&changes).await, StoreErrorKind::Model);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
     assert!(store.status().await.unwrap().collections.is_empty());
 }
 
@@ -179,7 +179,7 @@ pub async fn deletes_of_absent_rows_are_fine<H: Harness>(harness: H) {
     let (_, rows) = filled(&harness, 2).await;
     let mut changes = change(Generation(1));
     changes.deletes = vec![key("absent"), rows[0].key.clone(), rows[0].key.clone()];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let (_, left) = store.fingerprints(&faq()).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].key, rows[1].key);
@@ -222,7 +222,7 @@ pub async fn a_relocation_changes_the_locator_only<H: Harness>(harness: H) {
         key: key("id-0001"),
         locator: locator.clone(),
     }];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let mut expected = before;
     expected.generation = Generation(2);
     let faq_expected = &mut expected.collections[0];
@@ -236,10 +236,7 @@ pub async fn a_relocation_changes_the_locator_only<H: Harness>(harness: H) {
 pub async fn an_empty_change_still_counts<H: Harness>(harness: H) {
     let store = harness.store();
     for expected in 1..=3 {
-        let applied = store
-            .apply(&change(Generation(expected - 1)))
-            .await
-            .unwrap();
+        let applied = store.apply(change(Generation(expected - 1))).await.unwrap();
         assert_eq!(applied.collection, Generation(expected));
         assert_eq!(applied.store, Generation(expected));
     }
@@ -262,7 +259,7 @@ pub async fn of_many_writers_one_wins<H: Harness>(harness: H) {
             changes
         })
         .collect();
-    let outcomes = join_all(changes.iter().map(|changes| store.apply(changes))).await;
+    let outcomes = join_all(changes.iter().map(|changes| store.apply(changes.clone()))).await;
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 7));
     for outcome in lost {
@@ -286,7 +283,7 @@ pub async fn categories_are_counted<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.upserts = vec![row(&rows[1], &[&one])];
     changes.deletes = vec![rows[3].key.clone()];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let count = |category: Option<&str>, records| CategoryCount {
         category: category.map(str::to_owned),
         records,
@@ -316,7 +313,7 @@ pub async fn a_large_change_is_one_change<H: Harness>(harness: H) {
             },
         })
         .collect();
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let (_, left) = store.fingerprints(&faq()).await.unwrap();
     assert_eq!(left.len(), 100);
     assert!(left.iter().all(|row| row.locator.row == Some(1)));

@@ -78,7 +78,7 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
     changes.embed_text = recipe;
     changes.upserts = vec![Row::new(foreign, vec![vector.key])];
     changes.activate = Some(one.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
 
     put(store, &two, &rows).await;
     let mut flip = change(generation(store, &faq()).await);
@@ -87,7 +87,7 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     flip.activate = Some(two.id.clone());
-    store.apply(&flip).await.unwrap();
+    store.apply(flip.clone()).await.unwrap();
     assert_clean(&store.check().await.unwrap());
 
     let edited = document("id-0007", "Правка?", "Да.");
@@ -103,10 +103,10 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
             ..Locator::default()
         },
     }];
-    store.apply(&edit).await.unwrap();
+    store.apply(edit.clone()).await.unwrap();
     let mut back = change(generation(store, &faq()).await);
     back.activate = Some(one.id.clone());
-    store.apply(&back).await.unwrap();
+    store.apply(back.clone()).await.unwrap();
     store.prune(Timestamp(i64::MAX)).await.unwrap();
     assert_clean(&store.check().await.unwrap());
     assert_eq!(store.status().await.unwrap().generation, Generation(5));

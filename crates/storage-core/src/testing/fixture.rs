@@ -225,7 +225,7 @@ pub async fn fill(
         .map(|document| row(document, &[version]))
         .collect();
     changes.activate = Some(version.id.clone());
-    store.apply(&changes).await.unwrap()
+    store.apply(changes.clone()).await.unwrap()
 }
 
 /// A store of `H` filled with `count` rows, and what was put there.

@@ -132,7 +132,7 @@ pub async fn numbers_come_back_bit_for_bit<H: Harness>(harness: H) {
         let mut changes = change(Generation(base as u64));
         changes.upserts = vec![row(&row_of, &[&version])];
         changes.activate = Some(version.id.clone());
-        store.apply(&changes).await.unwrap();
+        store.apply(changes.clone()).await.unwrap();
         let read = snapshot(store)
             .await
             .collections
@@ -209,7 +209,7 @@ pub async fn nul_is_refused_everywhere<H: Harness>(harness: H) {
         put(store, &one, std::slice::from_ref(&bad)).await;
         let mut changes = change(Generation(1));
         changes.upserts = vec![row(&bad, &[&one])];
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
     let others: [fn(&mut ChangeSet); 3] = [
         |changes| {
@@ -235,7 +235,7 @@ pub async fn nul_is_refused_everywhere<H: Harness>(harness: H) {
     for spoil in others {
         let mut changes = change(Generation(1));
         spoil(&mut changes);
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
     let mut bad = version("nul");
     bad.provider.push('\0');
@@ -270,7 +270,7 @@ pub async fn what_json_cannot_hold_is_refused<H: Harness>(harness: H) {
         bad.metadata.insert("k".into(), value);
         let mut changes = change(Generation(2));
         changes.upserts = vec![row(&bad, &[&one])];
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
     assert_eq!(store.documents(&[key("deep")]).await.unwrap(), [deep]);
 }
@@ -334,5 +334,5 @@ pub async fn locators_keep_every_part<H: Harness>(harness: H) {
             ..Locator::default()
         },
     }];
-    refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
 }

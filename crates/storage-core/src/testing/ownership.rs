@@ -41,11 +41,11 @@ pub async fn rows_of_another_collection_are_refused<H: Harness>(harness: H) {
             row(&document, &[&one]),
             vector_key(&one.id, &document),
         );
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
     let mut changes = change(Generation(1));
     changes.source = Some(source(&other, "sheet"));
-    refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     assert_eq!(snapshot(store).await, before);
 }
 
@@ -60,7 +60,7 @@ pub async fn a_document_of_another_source_is_refused<H: Harness>(harness: H) {
         let mut changes = change(Generation(1));
         changes.source = Some(source(&faq(), "thief"));
         changes.upserts = vec![row(&taken, &[&one])];
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
     // Nor can one change give a document two owners.
     let mut first = document("new", "Кто?", "Я.");
@@ -70,7 +70,7 @@ pub async fn a_document_of_another_source_is_refused<H: Harness>(harness: H) {
     first.source = source_id("thief");
     let mut changes = change(Generation(1));
     changes.upserts = vec![row(&second, &[&one]), row(&first, &[&one])];
-    refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
 }
 
 /// Deletes come before upserts, so a change can hand a document from one source to another.
@@ -83,7 +83,7 @@ pub async fn a_document_can_be_handed_over<H: Harness>(harness: H) {
     changes.source = Some(source(&faq(), "heir"));
     changes.deletes = vec![taken.key.clone()];
     changes.upserts = vec![row(&taken, &[&one])];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let (_, fingerprints) = store.fingerprints(&faq()).await.unwrap();
     assert_eq!(fingerprints.len(), 2);
     assert_eq!(fingerprints[0].source, source_id("heir"));
@@ -96,7 +96,7 @@ pub async fn one_row_twice_is_refused<H: Harness>(harness: H) {
     let (one, rows) = filled(&harness, 1).await;
     let mut changes = change(Generation(1));
     changes.upserts = vec![row(&rows[0], &[&one]), row(&rows[0], &[&one])];
-    refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
 }
 
 /// A row has one vector a version.
@@ -110,7 +110,7 @@ pub async fn two_vectors_of_one_version_are_refused<H: Harness>(harness: H) {
     };
     let mut changes = change(Generation(1));
     changes.upserts = vec![Row::new(rows[0].clone(), vec![vector, imported])];
-    refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
 }
 
 /// A row that does not exist, or was just deleted, can neither move nor be bound.
@@ -127,11 +127,11 @@ pub async fn changes_to_absent_rows_are_refused<H: Harness>(harness: H) {
             key: target.clone(),
             locator: Locator::default(),
         }];
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
         let mut changes = change(Generation(1));
         changes.deletes = deletes;
         changes.binds = vec![(target, vector_key(&one.id, &rows[0]))];
-        refused(store.apply(&changes).await, StoreErrorKind::Invalid);
+        refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
 }
 
@@ -150,7 +150,7 @@ pub async fn collections_do_not_touch_each_other<H: Harness>(harness: H) {
     changes.source = Some(source(&other, "sheet"));
     changes.upserts = vec![row(&document, &[&two])];
     changes.activate = Some(two.id.clone());
-    let applied = store.apply(&changes).await.unwrap();
+    let applied = store.apply(changes.clone()).await.unwrap();
     assert_eq!(applied.collection, Generation(1));
     assert_eq!(applied.store, Generation(2));
     let after = snapshot(store).await;
@@ -166,7 +166,7 @@ pub async fn collections_do_not_touch_each_other<H: Harness>(harness: H) {
     changes.collection = other.clone();
     changes.source = None;
     changes.deletes = vec![document.key.clone()];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(
         store.documents(&[rows[0].key.clone()]).await.unwrap().len(),
         1
@@ -185,10 +185,10 @@ pub async fn sources_do_not_touch_each_other<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.source = Some(source(&faq(), "upload"));
     changes.upserts = vec![row(&foreign, &[&one])];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let mut changes = change(Generation(2));
     changes.deletes = rows.iter().map(|row| row.key.clone()).collect();
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(
         store.documents(&[foreign.key.clone()]).await.unwrap(),
         [foreign]
@@ -209,7 +209,7 @@ pub async fn a_source_is_brought_up_to_date<H: Harness>(harness: H) {
     changes.upserts = vec![row(&rows[0], &[&one])];
     changes.activate = Some(one.id.clone());
     changes.run = run("without-source");
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert!(store.sources(&faq()).await.unwrap().is_empty());
     fill(store, &one, &rows).await;
     let mut moved = source(&faq(), "sheet");
@@ -217,6 +217,6 @@ pub async fn a_source_is_brought_up_to_date<H: Harness>(harness: H) {
     moved.kind = "csv".into();
     let mut changes = change(Generation(2));
     changes.source = Some(moved.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(store.sources(&faq()).await.unwrap(), [moved]);
 }

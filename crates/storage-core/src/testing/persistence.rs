@@ -23,7 +23,7 @@ pub async fn paid_vectors_survive_a_crash_before_apply<H: Harness>(harness: H) {
     let mut changes = change(Generation(0));
     changes.upserts = rows.iter().map(|document| row(document, &[&one])).collect();
     changes.activate = Some(one.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert!(store.check().await.unwrap().is_ok());
 }
 
@@ -55,7 +55,7 @@ pub async fn reopening_keeps_everything<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     flip.activate = Some(two.id.clone());
-    store.apply(&flip).await.unwrap();
+    store.apply(flip.clone()).await.unwrap();
     put(store, &one, &[document("lost", "Ничей?", "Ничей.")]).await;
     store
         .record_run(&RunRecord {

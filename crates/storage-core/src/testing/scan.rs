@@ -152,7 +152,7 @@ pub async fn a_running_scan_sees_one_generation<H: Harness>(harness: H) {
         .collect();
     changes.deletes = rows[1_000..].iter().map(|row| row.key.clone()).collect();
     changes.activate = Some(two.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
 
     let rest: Vec<_> = scan.try_collect().await.unwrap();
     assert_eq!(rest.len(), rows.len() - 1);
@@ -182,7 +182,7 @@ pub async fn a_dropped_scan_harms_nothing<H: Harness>(harness: H) {
     }
     let mut changes = change(Generation(1));
     changes.upserts = vec![row(&rows[0], &[&one])];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(ids(store, Filter::default()).await.len(), 800);
 }
 
@@ -190,7 +190,7 @@ pub async fn a_dropped_scan_harms_nothing<H: Harness>(harness: H) {
 pub async fn an_unknown_collection_is_empty<H: Harness>(harness: H) {
     let store = harness.store();
     assert!(ids(store, Filter::default()).await.is_empty());
-    store.apply(&change(Generation(0))).await.unwrap();
+    store.apply(change(Generation(0))).await.unwrap();
     assert!(ids(store, Filter::default()).await.is_empty());
     let other = store.scan(&collection("other"), Filter::default());
     assert_eq!(other.count().await, 0);
@@ -211,7 +211,7 @@ pub async fn documents_are_found_by_key<H: Harness>(harness: H) {
         vec![vector_key(&one.id, &rows[1])],
     )];
     changes.activate = Some(one.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let mut chunk = key("id-0001");
     chunk.chunk = 1;
     let asked = [

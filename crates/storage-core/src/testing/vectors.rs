@@ -40,7 +40,7 @@ pub async fn equal_texts_share_one_vector<H: Harness>(harness: H) {
     // The one that is left keeps the vector.
     let mut changes = change(Generation(1));
     changes.deletes = vec![rows[0].key.clone()];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(store.prune(Timestamp(i64::MAX)).await.unwrap(), 0);
 }
 
@@ -83,7 +83,7 @@ pub async fn a_computed_vector_is_preferred_to_imported_ones<H: Harness>(harness
     let mut changes = change(Generation(0));
     changes.upserts = vec![crate::Row::new(alone, vec![variants[1].key.clone()])];
     changes.activate = Some(one.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let seen = snapshot(store).await.collections.remove(0);
     assert_eq!(seen.records[0].embedding, variants[1].embedding);
     assert_eq!(seen.fingerprints[0].vector.as_ref(), Some(&variants[1].key));
@@ -164,13 +164,13 @@ pub async fn prune_spares_what_is_referenced<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     changes.activate = Some(two.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     // Both versions are referenced, the one served and the one a rollback would serve.
     assert_eq!(store.prune(Timestamp(i64::MAX)).await.unwrap(), 0);
     put(store, &two, &[document("x", "Ничей?", "Ничей.")]).await;
     let mut changes = change(Generation(2));
     changes.deletes = vec![rows[0].key.clone()];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let stats = store.cache_stats().await.unwrap();
     assert_eq!((stats.vectors, stats.unreferenced), (9, 3));
     assert_eq!(stats.unreferenced_bytes, 3 * 4 * u64::from(DIMENSIONS));
@@ -243,5 +243,5 @@ pub async fn many_inputs_are_looked_up<H: Harness>(harness: H) {
     assert_eq!(store.documents(&keys).await.unwrap(), rows);
     let mut changes = change(Generation(1));
     changes.upserts = vec![row(&rows[0], &[&one])];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
 }

@@ -26,7 +26,7 @@ pub async fn the_pointer_flips_with_the_rows<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.upserts = rows.iter().map(|document| row(document, &[&two])).collect();
     changes.activate = Some(two.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(
         pointers(store).await,
         (Some(two.id.clone()), Some(one.id.clone()))
@@ -59,7 +59,7 @@ pub async fn unchanged_rows_are_bound_in_the_flip<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     changes.activate = Some(two.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let after = snapshot(store).await.collections.remove(0);
     assert_eq!(after.status.missing, 0);
     for (position, document) in rows.iter().enumerate() {
@@ -96,7 +96,7 @@ pub async fn a_flip_needs_every_vector<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     changes.activate = Some(two.id.clone());
-    refused(store.apply(&changes).await, StoreErrorKind::Model);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
     assert_eq!(snapshot(store).await, before);
     assert_eq!(pointers(store).await, (Some(one.id), None));
 }
@@ -114,10 +114,10 @@ pub async fn a_rollback_is_the_pointer_again<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     changes.activate = Some(two.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let mut back = change(Generation(2));
     back.activate = Some(one.id.clone());
-    store.apply(&back).await.unwrap();
+    store.apply(back.clone()).await.unwrap();
     assert_eq!(
         pointers(store).await,
         (Some(one.id.clone()), Some(two.id.clone()))
@@ -128,7 +128,7 @@ pub async fn a_rollback_is_the_pointer_again<H: Harness>(harness: H) {
     // Serving what is served already moves no pointer.
     let mut same = change(Generation(3));
     same.activate = Some(one.id.clone());
-    store.apply(&same).await.unwrap();
+    store.apply(same.clone()).await.unwrap();
     assert_eq!(pointers(store).await, (Some(one.id), Some(two.id)));
     assert!(store.check().await.unwrap().is_ok());
 }
@@ -145,20 +145,20 @@ pub async fn a_replaced_row_drops_its_other_vectors<H: Harness>(harness: H) {
         .map(|document| (document.key.clone(), vector_key(&two.id, document)))
         .collect();
     changes.activate = Some(two.id.clone());
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
 
     let edited = document("id-0000", "Правка?", "Да.");
     put(store, &two, std::slice::from_ref(&edited)).await;
     let mut changes = change(Generation(2));
     changes.upserts = vec![row(&edited, &[&two])];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
 
     let mut back = change(Generation(3));
     back.activate = Some(one.id.clone());
-    refused(store.apply(&back).await, StoreErrorKind::Model);
+    refused(store.apply(back.clone()).await, StoreErrorKind::Model);
     put(store, &one, std::slice::from_ref(&edited)).await;
     back.binds = vec![(edited.key.clone(), vector_key(&one.id, &edited))];
-    store.apply(&back).await.unwrap();
+    store.apply(back.clone()).await.unwrap();
     assert!(store.check().await.unwrap().is_ok());
 }
 
@@ -181,7 +181,7 @@ pub async fn a_bind_replaces_a_vector<H: Harness>(harness: H) {
         .unwrap();
     let mut changes = change(Generation(1));
     changes.binds = vec![(rows[0].key.clone(), key.clone())];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     let seen = snapshot(store).await.collections.remove(0);
     assert_eq!(seen.records[0].embedding, imported);
     assert_eq!(seen.fingerprints[0].vector, Some(key));
@@ -219,16 +219,16 @@ pub async fn states_follow_the_pointer<H: Harness>(harness: H) {
     put(store, &two, &rows).await;
     let mut changes = change(Generation(1));
     changes.binds = vec![(rows[0].key.clone(), vector_key(&two.id, &rows[0]))];
-    store.apply(&changes).await.unwrap();
+    store.apply(changes.clone()).await.unwrap();
     assert_eq!(state(&two.id).await, VersionState::Building);
     let mut flip = change(Generation(2));
     flip.activate = Some(two.id.clone());
-    store.apply(&flip).await.unwrap();
+    store.apply(flip.clone()).await.unwrap();
     assert_eq!(state(&one.id).await, VersionState::Retired);
     assert_eq!(state(&two.id).await, VersionState::Ready);
     let mut back = change(Generation(3));
     back.activate = Some(one.id.clone());
-    store.apply(&back).await.unwrap();
+    store.apply(back.clone()).await.unwrap();
     assert_eq!(state(&one.id).await, VersionState::Ready);
     assert_eq!(state(&two.id).await, VersionState::Retired);
 }
@@ -238,6 +238,6 @@ pub async fn an_unknown_version_cannot_be_served<H: Harness>(harness: H) {
     let store = harness.store();
     let mut changes = change(Generation(0));
     changes.activate = Some(VersionId::from_stored("unknown"));
-    refused(store.apply(&changes).await, StoreErrorKind::Model);
+    refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
     assert!(store.status().await.unwrap().collections.is_empty());
 }

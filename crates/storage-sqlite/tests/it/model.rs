@@ -207,7 +207,7 @@ async fn run(store: &dyn EmbeddingStore, step: &Step) -> String {
         }
         Step::Apply(change) => {
             let changes = changes(store, change).await;
-            said(store.apply(&changes).await)
+            said(store.apply(changes.clone()).await)
         }
         Step::Prune(before) => said(store.prune(Timestamp(*before)).await),
         Step::Reopen => String::new(),

@@ -127,7 +127,7 @@ async fn reading_leaves_no_trace() {
     assert!(store.check().await.unwrap().is_ok());
     assert_eq!(contents(directory.path()), before);
     refused(
-        store.apply(&fixture::change(Generation(1))).await,
+        store.apply(fixture::change(Generation(1))).await,
         StoreErrorKind::Io,
     );
     refused(
@@ -230,7 +230,7 @@ async fn a_writer_that_waits_in_vain_is_busy() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let store = open(&options).unwrap();
     let error = store
-        .apply(&fixture::change(Generation(1)))
+        .apply(fixture::change(Generation(1)))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Busy);
@@ -238,7 +238,7 @@ async fn a_writer_that_waits_in_vain_is_busy() {
     // Readers are not held up.
     assert_eq!(store.status().await.unwrap().collections[0].records, 3);
     other.execute_batch("ROLLBACK").unwrap();
-    store.apply(&fixture::change(Generation(1))).await.unwrap();
+    store.apply(fixture::change(Generation(1))).await.unwrap();
 }
 
 /// Everything works with no runtime at all: the store needs threads, not a reactor.
