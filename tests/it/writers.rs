@@ -55,7 +55,12 @@ fn a_second_writer_is_told_who_works_and_readers_go_on() {
     let found = place.json(&["search", &faq.0[7].text(), "-k", "1"]);
     assert_eq!(found["hits"][0]["id"], faq.0[7].id.as_deref().unwrap());
     assert_eq!(place.json(&["validate"])["ok"], true);
-    assert_eq!(place.json(&["status"])["generation"], 1);
+    let status = place.json(&["status"]);
+    assert_eq!(status["generation"], 1);
+    let writer = status["writer"].as_str().unwrap();
+    assert!(writer.contains(&child.id().to_string()), "{writer}");
+    let shown = place.run(&["status"]).ok().stdout;
+    assert!(shown.contains("under way"), "{shown}");
     assert_eq!(
         place.json(&["sync", "--faq-path", "faq.csv", "--dry-run"])["modified"],
         100

@@ -317,6 +317,8 @@ pub(crate) struct Status {
     pub(crate) model: Option<Model>,
     pub(crate) collections: Vec<Collection>,
     pub(crate) bytes: Bytes,
+    /// Who changes the store at this moment.
+    pub(crate) writer: Option<String>,
     /// The newest line of the ledger.
     pub(crate) last_run: Option<Run>,
     pub(crate) degraded: Option<String>,

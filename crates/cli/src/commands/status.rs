@@ -28,6 +28,7 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
             text: bytes.text,
             cache: cache.unreferenced_bytes,
         },
+        writer: parts::writer(&app.settings.store),
         last_run: opened
             .store
             .runs(app.collection(), 1)
@@ -53,6 +54,9 @@ fn print(app: &App, status: &wire::Status) {
     ));
     if let Some(reason) = &status.degraded {
         output.print(format!("DEGRADED    {reason}"));
+    }
+    if let Some(writer) = &status.writer {
+        output.print(format!("Writer      {writer}"));
     }
     let bytes = &status.bytes;
     output.print(format!(

@@ -86,6 +86,14 @@ pub(crate) fn schema_status(location: &StoreLocation) -> Result<SchemaStatus, St
     }
 }
 
+/// Who changes the store at this moment, in their own words.
+pub(crate) fn writer(location: &StoreLocation) -> Option<String> {
+    match location {
+        StoreLocation::Sqlite(path, _) => sqlite::writer(path),
+        StoreLocation::SqliteMemory | StoreLocation::Postgres => None,
+    }
+}
+
 /// The store as a user writes it; never holds a secret.
 pub(crate) fn describe(location: &StoreLocation) -> String {
     match location {

@@ -24,6 +24,11 @@ pub(crate) fn open_in_memory(_opening: Opening) -> Result<Arc<dyn EmbeddingStore
     Ok(Arc::new(storage_sqlite::open_in_memory()?))
 }
 
+/// Who changes the store at this moment.
+pub(crate) fn writer(path: &Path) -> Option<String> {
+    storage_sqlite::writer(path)
+}
+
 pub(crate) fn schema_status(path: &Path) -> Result<SchemaStatus, StoreError> {
     storage_sqlite::schema_status(&SqliteOptions::file(path))
 }

@@ -15,6 +15,10 @@ pub(crate) fn open_in_memory(_opening: Opening) -> Result<Arc<dyn EmbeddingStore
     Err(absent())
 }
 
+pub(crate) fn writer(_path: &Path) -> Option<String> {
+    None
+}
+
 pub(crate) fn schema_status(_path: &Path) -> Result<SchemaStatus, StoreError> {
     Err(absent())
 }
