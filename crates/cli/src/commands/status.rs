@@ -93,9 +93,8 @@ fn print(app: &App, status: &wire::Status) {
         let how = match run.state {
             "finished" => "finished",
             "failed" => "stopped; run the same command again to go on from there",
-            _ => {
-                "not finished: under way, or cut off; run the same command again to go on from there"
-            }
+            _ if status.writer.is_some() => "under way",
+            _ => "not finished; run the same command again to go on from there",
         };
         output.print(format!(
             "\nLast run    {} of {}: {} requests, {} texts, {} tokens, {how}",
