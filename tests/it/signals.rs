@@ -45,7 +45,7 @@ fn the_first_signal_keeps_what_arrives_and_says_how_to_resume() {
         let run = end(child).expect(code).prints_nothing();
         assert!(
             run.error().contains(
-                "interrupted; 60 of 201 vectors are stored and stay paid for: run the same command again"
+                "interrupted; 60 of 201 vectors are stored and stay paid for; to resume, run the same command again"
             ),
             "{}",
             run.error()

@@ -92,7 +92,7 @@ impl Interrupt {
         let what = match phase {
             0 => "interrupted before anything was written; run the same command again",
             1 => {
-                "interrupted at once; what was stored stays paid for: run the same command again to go on from there"
+                "interrupted at once; what was stored stays paid for; to resume, run the same command again"
             }
             _ => "interrupted after the work was done; check it with `smart-support validate`",
         };

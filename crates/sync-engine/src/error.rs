@@ -50,7 +50,8 @@ impl SyncError {
     /// The provider's error, with what had been saved before it.
     pub(crate) fn embed(error: EmbedError, stored: usize, of: usize) -> Self {
         let source = error.source().map(|source| source.to_string().into());
-        let failed = Self {
+        let nothing = stored == 0 && error.kind() == EmbedErrorKind::Stopped;
+        let mut failed = Self {
             kind: match error.kind() {
                 EmbedErrorKind::Stopped => SyncErrorKind::Stopped,
                 EmbedErrorKind::Budget => SyncErrorKind::Budget,
@@ -59,6 +60,11 @@ impl SyncError {
             message: error.to_string(),
             source,
         };
+        if nothing {
+            failed
+                .message
+                .push_str("; nothing was paid for yet, to resume, run the same command again");
+        }
         failed.with_progress(stored, of)
     }
 
@@ -66,8 +72,7 @@ impl SyncError {
     pub(crate) fn with_progress(mut self, stored: usize, of: usize) -> Self {
         if stored > 0 {
             self.message.push_str(&format!(
-                "; {stored} of {of} vectors are stored and stay paid for: run the same command again to go on from \
-                 there"
+                "; {stored} of {of} vectors are stored and stay paid for; to resume, run the same command again"
             ));
         }
         self

@@ -92,9 +92,9 @@ fn print(app: &App, status: &wire::Status) {
     if let Some(run) = &status.last_run {
         let how = match run.state {
             "finished" => "finished",
-            "failed" => "stopped; run the same command again to go on from there",
+            "failed" => "stopped; to resume, run the same command again",
             _ if status.writer.is_some() => "under way",
-            _ => "not finished; run the same command again to go on from there",
+            _ => "not finished; to resume, run the same command again",
         };
         output.print(format!(
             "\nLast run    {} of {}: {} requests, {} texts, {} tokens, {how}",
