@@ -3,6 +3,8 @@
 use integration_tests::{Faq, Place};
 use serde_json::Value;
 
+use crate::support::api;
+
 fn setting(place: &Place, key: &str, flags: &[&str]) -> (Value, Value) {
     let document = place.json(&[&["config", "show", "--origin"], flags].concat());
     let rows = document["settings"].as_array().unwrap();
@@ -217,4 +219,28 @@ fn a_broken_env_file_does_not_print_its_lines() {
     let run = place.run(&["status"]).expect(2);
     assert!(!run.stderr.contains("hush"), "{}", run.stderr);
     run.says(&[".env"]);
+}
+
+#[test]
+fn a_proxy_and_plain_http_are_used_when_asked_for_in_so_many_words() {
+    let proxy = api();
+    let mut place = Place::stub(&proxy);
+    place.save("faq.csv", &Faq::of(3));
+    let far = "http://embeddings.example:8080/v1";
+    place.set("EMBEDDING_BASE_URL", far);
+    let run = ["migrate", "--faq-path", "faq.csv"];
+    let refused = place.run(&run).expect(2);
+    for part in ["embeddings.example", "EMBEDDING_ALLOW_PLAIN_HTTP=true"] {
+        assert!(refused.error().contains(part), "{}", refused.error());
+    }
+    place.set("EMBEDDING_ALLOW_PLAIN_HTTP", "true");
+    // What other programs go through is nothing that we go through.
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        place.set(name, proxy.url());
+    }
+    place.run(&run).expect(75);
+    assert_eq!(proxy.requests(), 0);
+    place.set("EMBEDDING_PROXY", proxy.url());
+    place.run(&run).ok();
+    assert_eq!(proxy.ledger()[0].path, format!("{far}/embeddings"));
 }

@@ -65,6 +65,9 @@ pub(crate) const PASSAGE_PREFIX: &str = "embedding.passage-prefix";
 pub(crate) const BATCH_SIZE: &str = "embedding.batch-size";
 pub(crate) const CONCURRENCY: &str = "embedding.concurrency";
 pub(crate) const REQUESTS_PER_MINUTE: &str = "embedding.requests-per-minute";
+pub(crate) const PROXY: &str = "embedding.proxy";
+pub(crate) const ALLOW_PLAIN_HTTP: &str = "embedding.allow-plain-http";
+pub(crate) const LONGEST_WAIT: &str = "embedding.longest-wait";
 pub(crate) const PRICE: &str = "embedding.price";
 pub(crate) const MAX_REQUESTS: &str = "sync.max-requests";
 pub(crate) const MAX_COST: &str = "sync.max-cost";
@@ -166,6 +169,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["EMBEDDING_REQUESTS_PER_MINUTE"],
         "Calls a minute at most; unset: no limit",
     ),
+    setting(
+        LONGEST_WAIT,
+        &["EMBEDDING_LONGEST_WAIT"],
+        "Longest Retry-After of the provider that is waited for",
+    )
+    .or("60s"),
+    setting(
+        PROXY,
+        &["EMBEDDING_PROXY"],
+        "Proxy to the embedding API, such as http://proxy:3128; HTTP_PROXY and its kin are not read",
+    )
+    .secret(),
+    setting(
+        ALLOW_PLAIN_HTTP,
+        &["EMBEDDING_ALLOW_PLAIN_HTTP"],
+        "Whether the key may travel unencrypted to another machine: true or false",
+    )
+    .or("false"),
     setting(
         PRICE,
         &["EMBEDDING_PRICE"],

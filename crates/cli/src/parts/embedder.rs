@@ -7,6 +7,8 @@ use embedder_client::{
     OpenAiEmbedder,
 };
 
+use secrecy::ExposeSecret;
+
 use super::local;
 use crate::output::Output;
 use crate::settings::{EmbedderSettings, Provider};
@@ -55,6 +57,12 @@ fn http(settings: &EmbedderSettings, base_url: String, default_model: &str) -> H
         timeout: settings.timeout,
         max_retries: settings.max_retries,
         requests_per_minute: settings.requests_per_minute,
+        longest_asked_wait: settings.longest_wait,
+        proxy: settings
+            .proxy
+            .as_ref()
+            .map(|proxy| proxy.expose_secret().to_owned()),
+        allow_plain_http: settings.allow_plain_http,
         ..HttpSettings::new(base_url, model)
     }
 }

@@ -54,6 +54,9 @@ pub(crate) struct EmbedderSettings {
     pub(crate) requests_per_minute: Option<NonZeroU32>,
     pub(crate) timeout: Duration,
     pub(crate) max_retries: u32,
+    pub(crate) longest_wait: Duration,
+    pub(crate) proxy: Option<SecretString>,
+    pub(crate) allow_plain_http: bool,
 }
 
 /// The embedding providers.

@@ -217,6 +217,15 @@ pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
                 number(text, 0..=100)
             })?
             .unwrap_or(5),
+        longest_wait: layers
+            .parse(env::LONGEST_WAIT, "a time such as 60s", duration)?
+            .unwrap_or(Duration::from_secs(60)),
+        proxy: text(env::PROXY).map(SecretString::from),
+        allow_plain_http: layers
+            .parse(env::ALLOW_PLAIN_HTTP, "true or false", |text| {
+                text.parse().ok()
+            })?
+            .unwrap_or_default(),
     })
 }
 

@@ -34,8 +34,8 @@ pub(super) fn endpoint(
     }
     if has_key && url.scheme() == "http" && !is_near(&url) && !settings.allow_plain_http {
         return refuse(format!(
-            "the key would travel unencrypted to {}; use https:// in EMBEDDING_BASE_URL, or allow plain http for \
-             this provider",
+            "the key would travel unencrypted to {}; use https:// in EMBEDDING_BASE_URL, or allow it \
+             with EMBEDDING_ALLOW_PLAIN_HTTP=true",
             url.host_str().unwrap_or_default()
         ));
     }
