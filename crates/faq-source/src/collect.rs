@@ -325,10 +325,12 @@ impl Collector {
             return self.snapshot;
         }
         self.snapshot.identity = Identity::Given;
-        let (named, nameless) = std::mem::take(&mut self.snapshot.rows)
-            .into_iter()
-            .partition::<Vec<_>, _>(|row| row.id.is_some());
-        self.snapshot.rows = named;
+        // In place: of a large source, a second copy of the rows would be the moment with the most memory.
+        let nameless: Vec<SourceRow> = self
+            .snapshot
+            .rows
+            .extract_if(.., |row| row.id.is_none())
+            .collect();
         for row in nameless {
             let problem = "the row has no id, while others have one".to_owned();
             self.issue(IssueKind::MissingId, &row, None, problem);

@@ -29,7 +29,7 @@ pub struct Fingerprint {
 /// A row to write, with its vector in one or more versions. The record hash is derived, so it cannot disagree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    document: Document,
+    document: Box<Document>,
     record: RecordHash,
     vectors: Vec<VectorKey>,
 }
@@ -37,7 +37,8 @@ pub struct Row {
 impl Row {
     /// A row and the vectors it refers to: at least one, at most one a version.
     #[must_use]
-    pub fn new(document: Document, vectors: Vec<VectorKey>) -> Self {
+    pub fn new(document: impl Into<Box<Document>>, vectors: Vec<VectorKey>) -> Self {
+        let document = document.into();
         let record = RecordHash::of(&document);
         Self {
             document,

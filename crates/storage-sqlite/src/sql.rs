@@ -60,6 +60,7 @@ queries! {
     SCAN = "scan";
     SCAN_DOCUMENT = "scan_document";
     SETTLE_STATES = "settle_states";
+    SHRINK = "shrink";
     SOURCE = "source";
     SOURCE_NAMES = "source_names";
     SOURCES = "sources";

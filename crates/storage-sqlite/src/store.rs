@@ -27,6 +27,7 @@ use crate::ops::{apply, check, ledger, read, status, vectors};
 use crate::options::{Place, SqliteOptions};
 use crate::reader::Reader;
 use crate::readers::{self, Readers};
+use crate::sql;
 use crate::worker::{Session, Worker, within};
 
 /// Batches that wait between a scan's thread and whoever reads it.
@@ -370,8 +371,19 @@ impl EmbeddingStore for SqliteStore {
             activate = changes.activate.is_some(),
             "store.apply"
         );
-        self.write("apply", move |conn| apply::apply(conn, &changes))
-            .await
+        let applied = self
+            .write("apply", move |conn| apply::apply(conn, &changes))
+            .await?;
+        // Nothing large comes after it, and the check that follows brings a cache of its own.
+        if let Engine::Worker(worker) = &self.inner.engine {
+            let freed = worker.run("apply", &self.inner.place, |session| {
+                Ok(session.0.execute_batch(sql::SHRINK)?)
+            });
+            if let Err(error) = freed.await {
+                tracing::debug!(%error, "the cache could not be freed");
+            }
+        }
+        Ok(applied)
     }
 
     async fn record_run(&self, run: &RunRecord) -> Result<()> {

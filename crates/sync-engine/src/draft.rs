@@ -52,7 +52,7 @@ pub struct Draft {
 
 #[derive(Debug)]
 struct Incoming {
-    document: Document,
+    document: Box<Document>,
     record: RecordHash,
     /// Position of the stored row that this one continues.
     stored: Option<usize>,
@@ -117,7 +117,7 @@ impl Draft {
         let mut incoming: Vec<Incoming> = rows
             .into_iter()
             .map(|row| {
-                let document = document(row, &stored.collection, &placeholder);
+                let document = Box::new(document(row, &stored.collection, &placeholder));
                 Incoming {
                     record: RecordHash::of(&document),
                     document,
@@ -336,7 +336,7 @@ impl Draft {
             .collect();
         let left: Vec<&Document> = open
             .iter()
-            .map(|row| &self.incoming[*row].document)
+            .map(|row| &*self.incoming[*row].document)
             .collect();
         let pairs = pairing::pair(&left, &candidates);
         for (row, candidate) in pairs {
@@ -402,7 +402,7 @@ impl SyncPlan {
         let change = match known {
             None => Change::Added,
             Some(known) if moved => Change::Renamed {
-                from: known.key.clone(),
+                from: Box::new(known.key.clone()),
             },
             Some(known) if same => {
                 self.unchanged += 1;
@@ -415,7 +415,8 @@ impl SyncPlan {
         let vector = known
             .filter(|_| same_input && !recompute)
             .and_then(|known| known.vector.clone())
-            .filter(|vector| Some(&vector.version) == self.target.id());
+            .filter(|vector| Some(&vector.version) == self.target.id())
+            .map(Box::new);
         self.rows.push(PlannedRow {
             document: row.document,
             input,
@@ -439,7 +440,7 @@ impl SyncPlan {
             .rows
             .iter()
             .map(|row| match &row.change {
-                Change::Renamed { from } => from,
+                Change::Renamed { from } => &**from,
                 _ => &row.document.key,
             })
             .chain(&self.deletes)
@@ -451,7 +452,7 @@ impl SyncPlan {
             .map(|document| {
                 let input = InputHash::of(&self.embed_text.render(&document));
                 PlannedRow {
-                    document,
+                    document: Box::new(document),
                     input,
                     vector: None,
                     change: Change::Rebound,

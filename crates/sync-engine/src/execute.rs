@@ -425,7 +425,7 @@ fn change_set(
     } in plan.rows
     {
         let vector = match vector {
-            Some(vector) => vector,
+            Some(vector) => *vector,
             None => {
                 let variant = *stored.get(&input).ok_or_else(|| {
                     let message = format!("no vector arrived for {}", document.key.document);
@@ -441,7 +441,7 @@ fn change_set(
         match change {
             Change::Rebound => binds.push((document.key, vector)),
             Change::Renamed { from } => {
-                deletes.push(from);
+                deletes.push(*from);
                 upserts.push(Row::new(document, vec![vector]));
             }
             Change::Added | Change::Modified | Change::Relabelled => {

@@ -19,21 +19,22 @@ pub enum Change {
     /// It got another id and nothing else: no call.
     Renamed {
         /// The id it had.
-        from: DocumentKey,
+        from: Box<DocumentKey>,
     },
     /// It stays as it is, and gets a vector in another version or by another recipe.
     Rebound,
 }
 
-/// A row that needs a reference to a vector.
+/// A row that needs a reference to a vector. Small, because a first sync holds one for every row of its source: what is
+/// large moves on behind its box, or is rare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedRow {
     /// The row as it will be.
-    pub document: Document,
+    pub document: Box<Document>,
     /// Hash of the text to embed.
     pub input: InputHash,
     /// The vector it has already, where the text and the version stay.
-    pub vector: Option<VectorKey>,
+    pub vector: Option<Box<VectorKey>>,
     /// What becomes of it.
     pub change: Change,
 }

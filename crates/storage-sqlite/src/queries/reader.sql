@@ -4,4 +4,4 @@ PRAGMA query_only = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 PRAGMA mmap_size = 0;
-PRAGMA cache_size = -16384;
+PRAGMA cache_size = -8192;

@@ -5,5 +5,5 @@ PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 PRAGMA synchronous = FULL;
 PRAGMA mmap_size = 0;
-PRAGMA cache_size = -16384;
+PRAGMA cache_size = -8192;
 PRAGMA journal_size_limit = 67108864;
