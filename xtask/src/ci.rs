@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::environment::Environment;
 use crate::test::Outcome;
 use crate::workspace::{Build, Workspace};
-use crate::{features, process, test, tidy};
+use crate::{features, process, test, tidy, torture};
 
 /// One step: what the table calls it, and what it does.
 struct Step {
@@ -16,7 +16,7 @@ struct Step {
     run: fn(&Workspace) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "fmt",
         run: |workspace| cargo(workspace, &["fmt", "--all", "--check"]),
@@ -36,6 +36,10 @@ const STEPS: [Step; 6] = [
     Step {
         name: "test",
         run: |workspace| test::run(workspace, false, &[]),
+    },
+    Step {
+        name: "torture",
+        run: torture::share,
     },
     Step {
         name: "doc",

@@ -18,6 +18,7 @@ mod process;
 mod reference;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::ffi::OsString;
@@ -89,6 +90,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Kills, starves and lies to the product again and again, and asks what is left: nothing lost, nothing paid twice
+    Torture {
+        /// A release build and 1,000 kills instead of 100
+        #[arg(long)]
+        release: bool,
+        /// Arguments for the program, such as `--rounds N`, `--only PART`, `--seed N`, `--json`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Writes the generated workbooks of fixtures/ anew
     Fixtures {
         /// Arguments for the fixture program
@@ -138,6 +148,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Docs => reference::write(&workspace),
         Command::NewMigration { name } => new_migration::command(&workspace, &name),
         Command::Bench { args } => bench::bench(&workspace, &args),
+        Command::Torture { release, args } => torture::command(&workspace, release, &args),
         Command::Fixtures { args } => bench::fixtures(&workspace, &args),
         Command::Ci { full, keep_going } => ci::command(&workspace, full, keep_going),
     }

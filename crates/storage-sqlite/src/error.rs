@@ -67,9 +67,11 @@ impl Failure {
                     (StoreErrorKind::Busy, _) => format!(
                         "another process is writing to the store; wait for it and run the command again: {place}"
                     ),
-                    (_, Some(ErrorCode::DiskFull)) => format!(
-                        "the disk is full; free space and run the same command again, nothing paid is lost: {place}"
-                    ),
+                    (_, Some(ErrorCode::DiskFull)) | (StoreErrorKind::Io, _) if no_room(&error) => {
+                        format!(
+                            "the disk is full; free space and run the same command again, nothing paid is lost: {place}"
+                        )
+                    }
                     (_, Some(ErrorCode::ReadOnly)) => {
                         format!("the store cannot be written to; check permissions: {place}")
                     }
@@ -94,6 +96,13 @@ impl Failure {
             }
         }
     }
+}
+
+/// Whether the disk is full. SQLite has a code of its own for the file through which readers and writers of a log meet.
+fn no_room(error: &rusqlite::Error) -> bool {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    code_of(error) == Some(ErrorCode::DiskFull)
+        || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 fn code_of(error: &rusqlite::Error) -> Option<ErrorCode> {

@@ -1,0 +1,84 @@
+//! Kills without warning, at any moment; several in a row; and the polite kind.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::process::{Ended, Running};
+use super::report::Tally;
+use super::round::{Round, State};
+use super::{Dice, Torture};
+
+/// Starts the run and sends it a signal at a random moment of the time it usually takes.
+fn strike(torture: &Torture, round: &Round<'_>, dice: &mut Dice, signal: Signal) -> Result<Ended> {
+    let running = Running::start(torture.scenario.sync(&round.place))?;
+    let moment = torture.scenario.usual.mul_f64(dice.share() * 1.05);
+    std::thread::sleep(moment.max(Duration::from_micros(100)));
+    // One that has ended already is not there any more, which is no fault.
+    let _ = kill_process(Pid::from_child(&running.child), signal);
+    running.end(round.deadline())
+}
+
+/// `kill -9` at random moments.
+pub(crate) fn kill(torture: &Torture) -> Result<Vec<Tally>> {
+    let tally = torture.run("kill", torture.rounds(100), |provider, dice| {
+        let mut round = Round::new(&torture.scenario, provider)?;
+        let ended = strike(torture, &round, dice, Signal::KILL)?;
+        let struck = ended.code.is_none();
+        let left = round.look()?;
+        round.finish(struck, left)
+    });
+    Ok(vec![tally.with_fault("kill -9 at a random moment")])
+}
+
+/// Killed, killed in the run after, and killed in the one after that.
+pub(crate) fn compound(torture: &Torture) -> Result<Vec<Tally>> {
+    let tally = torture.run("compound", torture.rounds(30), |provider, dice| {
+        let mut round = Round::new(&torture.scenario, provider)?;
+        let (mut struck, mut left) = (false, State::Before);
+        for _ in 0..3 {
+            struck |= strike(torture, &round, dice, Signal::KILL)?.code.is_none();
+            let now = round.look()?;
+            ensure!(
+                left == State::Before || now == State::After,
+                "the state after was there and is gone"
+            );
+            left = now;
+        }
+        round.finish(struck, left)
+    });
+    Ok(vec![tally.with_fault("killed three times in a row")])
+}
+
+/// Ctrl-C and SIGTERM: it stops in order and says how to go on.
+pub(crate) fn signal(torture: &Torture) -> Result<Vec<Tally>> {
+    let mut tallies = Vec::new();
+    for (name, signal, code) in [("SIGINT", Signal::INT, 130), ("SIGTERM", Signal::TERM, 143)] {
+        let tally = torture.run("signal", torture.rounds(20), |provider, dice| {
+            let mut round = Round::new(&torture.scenario, provider)?;
+            let ended = strike(torture, &round, dice, signal)?;
+            let struck = ended.code != Some(0);
+            match ended.code {
+                // In the first milliseconds nobody listens yet, and nothing is begun.
+                Some(0) | None => {}
+                Some(other) => {
+                    ensure!(other == code, "it ends with {ended}");
+                    let error = ended
+                        .stderr
+                        .lines()
+                        .find(|line| line.starts_with("error: "));
+                    let error = error.context("it says no error")?;
+                    ensure!(
+                        error.contains("run the same command again") || error.contains("validate"),
+                        "it does not say how to go on: {error}"
+                    );
+                }
+            }
+            let left = round.look()?;
+            round.finish(struck, left)
+        });
+        tallies.push(tally.with_fault(name));
+    }
+    Ok(tallies)
+}

@@ -1,0 +1,291 @@
+//! Power loss: what a run writes is recorded, call by call, and replayed up to any moment. What was flushed by then is
+//! on the disk; of the rest, any part may be, torn at 512 bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::calls;
+use super::process;
+use super::report::Tally;
+use super::round::{Round, State, Survived};
+use super::scenario::Provider;
+use super::state::{self, Digest};
+use super::{Dice, Torture};
+
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+
+/// One image in so many is synced to the end.
+const FINISHED: usize = 25;
+
+/// A change of a file, by the file's name.
+#[derive(Debug)]
+enum Event {
+    Write {
+        file: String,
+        offset: usize,
+        data: Vec<u8>,
+    },
+    Truncate {
+        file: String,
+        length: usize,
+    },
+    Flush {
+        file: String,
+    },
+    Remove {
+        file: String,
+    },
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a run did to the store and its log.
+struct Recording {
+    start: Files,
+    events: Vec<Event>,
+}
+
+impl Recording {
+    fn make(torture: &Torture) -> Result<Self> {
+        let provider = Provider::new();
+        let round = Round::new(&torture.scenario, &provider)?;
+        let start = Files::from([(
+            "embeddings.db".to_owned(),
+            std::fs::read(round.place.store())?,
+        )]);
+        let trace = tempfile::NamedTempFile::new()?;
+        let options = [
+            "-y",
+            "-xx",
+            "-s",
+            "200000",
+            "-e",
+            "trace=pwrite64,fsync,fdatasync,ftruncate,unlink",
+        ];
+        let command = calls::traced(torture, &round.place, &options, trace.path())?;
+        let ended = process::run(command, round.deadline())?;
+        ensure!(ended.code == Some(0), "the recorded run fails: {ended}");
+        let text = std::fs::read_to_string(trace.path())?;
+        let mut events = Vec::new();
+        for line in text.lines() {
+            events.extend(event(line).with_context(|| shortened(line))?);
+        }
+        ensure!(
+            events.len() > 50,
+            "the recording holds {} events",
+            events.len()
+        );
+        Ok(Self { start, events })
+    }
+
+    /// The disk after a loss of power just before event number `at`.
+    fn image(&self, at: usize, dice: Option<&mut Dice>) -> Files {
+        let mut files = self.start.clone();
+        let mut pending: Vec<&Event> = Vec::new();
+        for event in &self.events[..at] {
+            if let Event::Flush { file } = event {
+                let (flushed, rest) = pending.into_iter().partition(|event| event.file() == file);
+                pending = rest;
+                let flushed: Vec<&Event> = flushed;
+                for event in flushed {
+                    event.apply(&mut files, None);
+                }
+            } else {
+                pending.push(event);
+            }
+        }
+        if let Some(dice) = dice {
+            for event in pending {
+                match dice.below(4) {
+                    0 => {}
+                    1 => event.apply(&mut files, Some(dice)),
+                    _ => event.apply(&mut files, None),
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Event {
+    fn file(&self) -> &str {
+        match self {
+            Self::Write { file, .. }
+            | Self::Truncate { file, .. }
+            | Self::Flush { file }
+            | Self::Remove { file } => file,
+        }
+    }
+
+    /// Applies it; with dice, only some sectors of a write.
+    fn apply(&self, files: &mut Files, mut torn: Option<&mut Dice>) {
+        match self {
+            Self::Write { file, offset, data } => {
+                let content = files.entry(file.clone()).or_default();
+                for (number, sector) in data.chunks(SECTOR).enumerate() {
+                    if torn.as_deref_mut().is_some_and(|dice| dice.below(2) == 0) {
+                        continue;
+                    }
+                    let from = offset + number * SECTOR;
+                    let to = from + sector.len();
+                    if content.len() < to {
+                        content.resize(to, 0);
+                    }
+                    content[from..to].copy_from_slice(sector);
+                }
+            }
+            Self::Truncate { file, length } => {
+                files.entry(file.clone()).or_default().resize(*length, 0);
+            }
+            Self::Flush { .. } => {}
+            Self::Remove { file } => {
+                files.remove(file);
+            }
+        }
+    }
+}
+
+/// Reads a line of strace; `None` for what is not the store's.
+fn event(line: &str) -> Result<Option<Event>> {
+    let Some((_, call)) = line.split_once(' ') else {
+        return Ok(None);
+    };
+    let Some((name, arguments)) = call.trim_start().split_once('(') else {
+        return Ok(None);
+    };
+    let path = if name == "unlink" {
+        quoted(arguments)
+    } else {
+        arguments
+            .split_once('<')
+            .and_then(|(_, rest)| rest.split_once('>'))
+            .map(|(path, _)| path)
+    };
+    let path = String::from_utf8(bytes(path.unwrap_or_default())?)?;
+    let file = Path::new(&path)
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    if !matches!(file.as_str(), "embeddings.db" | "embeddings.db-wal") {
+        return Ok(None);
+    }
+    let last_number = |arguments: &str| -> Result<usize> {
+        let numbers = arguments
+            .rsplit_once(')')
+            .map_or(arguments, |(front, _)| front);
+        let numbers = numbers.trim_end_matches(" <unfinished ...>");
+        let last = numbers.rsplit(", ").next().unwrap_or_default();
+        last.trim()
+            .parse()
+            .with_context(|| format!("no number: {last:?}"))
+    };
+    Ok(Some(match name {
+        "pwrite64" => Event::Write {
+            offset: last_number(arguments)?,
+            data: bytes(quoted(arguments).context("no data")?)?,
+            file,
+        },
+        "ftruncate" => Event::Truncate {
+            length: last_number(arguments)?,
+            file,
+        },
+        "unlink" => Event::Remove { file },
+        _ => Event::Flush { file },
+    }))
+}
+
+fn quoted(arguments: &str) -> Option<&str> {
+    let (_, rest) = arguments.split_once('"')?;
+    Some(rest.split_once('"')?.0)
+}
+
+/// `\x41\x42` as bytes; what is not written so stands for itself.
+fn bytes(text: &str) -> Result<Vec<u8>> {
+    if !text.starts_with("\\x") {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let digits = text.as_bytes().chunks(4).map(|chunk| {
+        let digits = std::str::from_utf8(chunk.get(2..4).context("half a byte")?)?;
+        Ok(u8::from_str_radix(digits, 16)?)
+    });
+    digits.collect()
+}
+
+fn shortened(line: &str) -> String {
+    line.chars().take(120).collect()
+}
+
+fn write(files: &Files, directory: &Path) -> Result<()> {
+    for name in ["embeddings.db", "embeddings.db-wal", "embeddings.db-shm"] {
+        let path = directory.join(name);
+        match files.get(name) {
+            Some(content) => std::fs::write(&path, content)?,
+            None if path.exists() => std::fs::remove_file(&path)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn loss(torture: &Torture) -> Result<Vec<Tally>> {
+    if let Some(why) = calls::unavailable() {
+        return Ok(vec![Tally::skipped("power-loss", why)]);
+    }
+    let recording = Recording::make(torture)?;
+    let moments = recording.events.len() + 1;
+    let tally = torture.run("power-loss", torture.rounds(500), |provider, dice| {
+        let at = dice.below(moments);
+        survive(torture, &recording, at, provider, dice)
+            .with_context(|| format!("before event {at} of {}", recording.events.len()))
+    });
+    Ok(vec![tally.with_fault(format!(
+        "any of {moments} moments, torn at {SECTOR} bytes"
+    ))])
+}
+
+fn survive(
+    torture: &Torture,
+    recording: &Recording,
+    at: usize,
+    provider: &Provider,
+    dice: &mut Dice,
+) -> Result<Survived> {
+    let mut round = Round::new(&torture.scenario, provider)?;
+    let data = round.place.path("data");
+    // What had been flushed by then was acknowledged: it is there whatever became of the rest.
+    write(&recording.image(at, None), &data)?;
+    let acknowledged = state::stored(&round.place.store())?;
+    let finished = Digest::of(&round.place.store())? == torture.scenario.after;
+    write(&recording.image(at, Some(dice)), &data)?;
+    let left = round.look()?;
+    let stored = state::stored(&round.place.store())?;
+    let lost = acknowledged.difference(&stored).count();
+    ensure!(lost == 0, "{lost} vectors that were flushed are gone");
+    ensure!(
+        !finished || left == State::After,
+        "a finished run is undone"
+    );
+    if dice.below(FINISHED) == 0 {
+        let ended = torture.scenario.run(&round.place)?;
+        ensure!(ended.code == Some(0), "the next run fails: {ended}");
+        ensure!(round.state()? == State::After, "not the state after");
+        let sent: BTreeSet<_> = provider
+            .take()
+            .iter()
+            .map(|text| state::hash(text))
+            .collect();
+        ensure!(
+            sent.is_disjoint(&stored),
+            "texts that were stored are paid for again"
+        );
+    }
+    Ok(Survived {
+        struck: at < recording.events.len(),
+        left,
+        stored_paid_twice: 0,
+        in_flight_paid_twice: 0,
+    })
+}

@@ -1,0 +1,157 @@
+//! The questions that are asked after every fault.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use integration_tests::Place;
+
+use super::process::{self, Ended};
+use super::scenario::{BATCH, CONCURRENCY, Provider, Scenario};
+use super::state::{self, Digest};
+
+/// What a fault left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Before,
+    After,
+}
+
+/// A round whose answers were all right.
+#[derive(Debug)]
+pub(crate) struct Survived {
+    /// Whether the fault met the run before its end.
+    pub(crate) struck: bool,
+    pub(crate) left: State,
+    pub(crate) stored_paid_twice: usize,
+    pub(crate) in_flight_paid_twice: usize,
+}
+
+/// A place of its own, and what was sent from it.
+pub(crate) struct Round<'a> {
+    scenario: &'a Scenario,
+    provider: &'a Provider,
+    pub(crate) place: Place,
+    store: PathBuf,
+    sent: Vec<String>,
+    /// Hashes of what was stored at the last look, before anything more was sent.
+    stored: BTreeSet<Vec<u8>>,
+    stored_paid_twice: usize,
+    faults: usize,
+}
+
+impl<'a> Round<'a> {
+    pub(crate) fn new(scenario: &'a Scenario, provider: &'a Provider) -> Result<Self> {
+        let place = scenario.place(provider)?;
+        let store = place.store();
+        provider.take();
+        Ok(Self {
+            scenario,
+            provider,
+            stored: state::stored(&store)?,
+            place,
+            store,
+            sent: Vec::new(),
+            stored_paid_twice: 0,
+            faults: 0,
+        })
+    }
+
+    /// After a run that did not get to its end: the store is whole, and shows the state before or the state after.
+    pub(crate) fn look(&mut self) -> Result<State> {
+        self.faults += 1;
+        self.account();
+        let validate = self.place.command(&["validate", "--quiet"]);
+        let ended = process::run(validate, self.scenario.deadline())?;
+        ensure!(ended.code == Some(0), "validate finds faults: {ended}");
+        let state = self.state()?;
+        let stored = state::stored(&self.store)?;
+        let lost = self.stored.difference(&stored).count();
+        ensure!(lost == 0, "{lost} vectors that were stored are gone");
+        self.stored = stored;
+        Ok(state)
+    }
+
+    /// Which state the store shows.
+    pub(crate) fn state(&self) -> Result<State> {
+        let digest = Digest::of(&self.store).context("what is left cannot be read")?;
+        if digest == self.scenario.before {
+            Ok(State::Before)
+        } else if digest == self.scenario.after {
+            Ok(State::After)
+        } else {
+            bail!("what is left is neither the state before nor the state after")
+        }
+    }
+
+    /// Counts what was sent since the last look against what was stored then.
+    fn account(&mut self) {
+        let sent = self.provider.take();
+        let again = sent
+            .iter()
+            .filter(|text| self.stored.contains(&state::hash(text)));
+        self.stored_paid_twice += again.count();
+        self.sent.extend(sent);
+    }
+
+    /// Runs the sync to its end, undisturbed, and closes the books.
+    pub(crate) fn finish(mut self, struck: bool, left: State) -> Result<Survived> {
+        let ended = self.scenario.run(&self.place)?;
+        ensure!(ended.code == Some(0), "the next run fails: {ended}");
+        self.account();
+        ensure!(
+            self.state()? == State::After,
+            "the next run does not lead to the state after"
+        );
+        let distinct: BTreeSet<_> = self.sent.iter().collect();
+        ensure!(
+            distinct.len() == self.scenario.texts,
+            "{} texts were sent, {} changed",
+            distinct.len(),
+            self.scenario.texts
+        );
+        let twice = self.sent.len() - distinct.len();
+        ensure!(
+            self.stored_paid_twice == 0,
+            "{} texts were stored and paid for again",
+            self.stored_paid_twice
+        );
+        let most = BATCH * CONCURRENCY * self.faults;
+        ensure!(
+            twice <= most,
+            "{twice} texts were paid for twice, {most} may be"
+        );
+        Ok(Survived {
+            struck,
+            left,
+            stored_paid_twice: self.stored_paid_twice,
+            in_flight_paid_twice: twice,
+        })
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.scenario.deadline()
+    }
+}
+
+/// A run that an error of the system met: it says so, names the store, and stops in order.
+pub(crate) fn stopped_in_order(ended: &Ended, place: &Place) -> Result<()> {
+    let store = place.store();
+    let name = store
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    ensure!(
+        ended.code == Some(1),
+        "an error of the system is exit code 1, not {ended}"
+    );
+    let error = ended
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("error: "));
+    let error = error.with_context(|| format!("it says no error: {}", ended.stderr))?;
+    ensure!(error.contains(&name), "it does not name the store: {error}");
+    ensure!(ended.stdout.is_empty(), "it prints a result all the same");
+    Ok(())
+}
