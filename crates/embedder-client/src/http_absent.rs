@@ -1,12 +1,13 @@
 //! Providers over HTTP, in a build without them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use storage_core::ModelSpec;
 
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Pause, Purpose};
 
 macro_rules! absent {
     ($(#[$doc:meta])* $type:ident, $provider:literal) => {
@@ -27,6 +28,12 @@ macro_rules! absent {
                          cargo build --release -p cli --features http-embedder"
                     ),
                 ))
+            }
+
+            /// Cannot be called: there is no such provider.
+            #[must_use]
+            pub fn with_pause(self, _pause: Arc<dyn Pause>) -> Self {
+                match self.0 {}
             }
         }
 

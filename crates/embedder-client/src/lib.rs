@@ -13,6 +13,7 @@ mod http;
 #[path = "http_absent.rs"]
 mod http;
 mod meter;
+mod pause;
 mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -23,4 +24,5 @@ pub use error::{EmbedError, EmbedErrorKind};
 pub use hash::HashEmbedder;
 pub use http::{OllamaEmbedder, OpenAiEmbedder};
 pub use meter::{Admission, Meter, SpendLimits};
+pub use pause::Pause;
 pub use settings::HttpSettings;

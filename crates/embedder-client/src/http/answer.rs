@@ -43,7 +43,6 @@ struct OpenAiAnswer {
     model: Option<String>,
 }
 
-/// A number beyond f32 becomes infinite here, and is refused with its vector.
 #[derive(Deserialize)]
 struct OpenAiItem {
     index: usize,
@@ -72,7 +71,8 @@ struct OllamaAnswer {
 pub(super) fn read(body: &[u8], asked: Asked) -> Result<Option<Answer>, Failed> {
     let (vectors, tokens, model) = match asked.dialect {
         Dialect::OpenAi => {
-            let answer: OpenAiAnswer = parse(body)?;
+            let answer: OpenAiAnswer =
+                parse(body).map_err(|failed| encoded(body).unwrap_or(failed))?;
             let Some(data) = answer.data else {
                 return Ok(None);
             };
@@ -124,7 +124,7 @@ fn in_order(data: Vec<OpenAiItem>, texts: usize) -> Result<Vec<Vec<f32>>, Failed
 
 fn count(found: usize, texts: usize) -> Failed {
     Failed::nonsense(format!(
-        "the provider gave {found} vectors for {texts} texts"
+        "the provider gave {found} vectors where {texts} were due"
     ))
 }
 
@@ -155,7 +155,28 @@ fn check(vectors: Vec<Vec<f32>>, expected: Option<NonZeroU32>) -> Result<Vec<Emb
         .collect()
 }
 
-/// Parses a body. serde_json refuses NaN, strings and null where numbers belong, and anything after the document.
+/// An answer whose vectors are strings: base64, in which providers send numbers of 4, 2 or 1 bytes without saying which.
+/// Numbers were asked for in so many words (`encoding_format`), so nothing is guessed; and since every further answer
+/// would be paid for and look the same, nothing is asked again either.
+fn encoded(body: &[u8]) -> Option<Failed> {
+    #[derive(Deserialize)]
+    struct Item {
+        #[serde(rename = "embedding")]
+        _embedding: String,
+    }
+    #[derive(Deserialize)]
+    struct Encoded {
+        data: Vec<Item>,
+    }
+    let answer: Encoded = serde_json::from_slice(body).ok()?;
+    (!answer.data.is_empty()).then(|| {
+        let message = "the provider encodes its vectors (base64) though plain numbers were asked for \
+                       (encoding_format float); set EMBEDDING_BASE_URL to an address that heeds that";
+        EmbedError::new(EmbedErrorKind::Configuration, message).into()
+    })
+}
+
+/// Parses a body. serde_json refuses NaN, strings, null and what is beyond f32 where numbers belong, and anything after the document.
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|error| {
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -177,7 +198,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failed> {
 
 #[cfg(test)]
 mod tests {
-    use EmbedErrorKind::{BadAnswer, Dimensions, Unavailable};
+    use EmbedErrorKind::{BadAnswer, Configuration, Dimensions, Unavailable};
 
     use super::*;
 
@@ -250,7 +271,7 @@ mod tests {
             (BadAnswer, 1, items(&[(0, "null")])),
             (BadAnswer, 1, items(&[(0, "[\"1\",0]")])),
             (BadAnswer, 1, items(&[(0, "[true,0]")])),
-            (BadAnswer, 1, items(&[(0, "\"AACAPwAAAAA=\"")])),
+            (Configuration, 1, items(&[(0, "\"AACAPwAAAAA=\"")])),
             (BadAnswer, 1, items(&[(0, "[1e39,0]")])),
             (BadAnswer, 1, items(&[(0, "[1e400,0]")])),
             (BadAnswer, 1, items(&[(0, "[0,0]")])),

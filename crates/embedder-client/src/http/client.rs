@@ -3,10 +3,11 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::pin::pin;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::select;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
@@ -22,10 +23,21 @@ use super::classify::{
 };
 use super::retry::{Next, Retries};
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Meter};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Meter, Pause};
 
 /// As much of a refusal as is read: enough for every provider's words.
 const LONGEST_REFUSAL: usize = 64 << 10;
+
+/// Waits by the clock.
+#[derive(Debug)]
+struct Sleep;
+
+#[async_trait]
+impl Pause for Sleep {
+    async fn pause(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+    }
+}
 
 /// An address, a key and the way to talk to them. The connection is made at the first call: a run that embeds
 /// nothing pays for no TLS.
@@ -36,6 +48,7 @@ pub(super) struct HttpClient {
     url: Url,
     client: OnceLock<Client>,
     limiter: Option<DefaultDirectRateLimiter>,
+    pause: Arc<dyn Pause>,
     told_of_other_model: AtomicBool,
 }
 
@@ -71,8 +84,15 @@ impl HttpClient {
             url,
             client: OnceLock::new(),
             limiter,
+            pause: Arc::new(Sleep),
             told_of_other_model: AtomicBool::new(false),
         })
+    }
+
+    /// Waits in this way before it repeats a call.
+    pub(super) fn with_pause(mut self, pause: Arc<dyn Pause>) -> Self {
+        self.pause = pause;
+        self
     }
 
     /// The limits of the settings, within those of the provider.
@@ -124,7 +144,7 @@ impl HttpClient {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             tracing::debug!(attempt = requests, wait_ms, %error, "repeating a call");
             drop(admission);
-            sleep_unless_stopped(wait, meter).await;
+            unless_stopped(self.pause.pause(wait), meter).await;
         }
     }
 
@@ -134,7 +154,8 @@ impl HttpClient {
             && !meter.is_stopped()
         {
             let wait = until.wait_time_from(governor::clock::Clock::now(limiter.clock()));
-            sleep_unless_stopped(wait.max(Duration::from_millis(1)), meter).await;
+            let wait = wait.max(Duration::from_millis(1));
+            unless_stopped(tokio::time::sleep(wait), meter).await;
         }
     }
 
@@ -182,7 +203,7 @@ impl HttpClient {
         {
             if body.len() + chunk.len() > limit {
                 return Err(Failed::nonsense(format!(
-                    "the provider's answer is longer than {limit} bytes"
+                    "the provider's answer is longer than {limit} bytes, which no answer to these texts is"
                 )));
             }
             body.extend_from_slice(&chunk);
@@ -200,7 +221,12 @@ impl HttpClient {
         };
         let message = if (300..400).contains(&status) {
             let target = header(LOCATION).and_then(|target| self.url.join(target).ok());
-            explain_redirect(status, target.as_ref().and_then(Url::host_str))
+            let host = target.as_ref().and_then(Url::host_str);
+            // A host may hold the key, in small letters at that.
+            let key = self.secret().map(str::to_lowercase);
+            let host =
+                host.filter(|host| key.is_none_or(|key| !host.to_lowercase().contains(&key)));
+            explain_redirect(status, host)
         } else {
             let words = provider_words(body, self.secret());
             explain(status, self.dialect, &self.settings.model, &words)
@@ -308,10 +334,9 @@ impl HttpClient {
 }
 
 /// Somebody who wants to leave does not wait for an attempt that will not be made.
-async fn sleep_unless_stopped(wait: Duration, meter: &Meter) {
-    let slept = pin!(tokio::time::sleep(wait));
-    let stopped = pin!(meter.stopped());
-    select(slept, stopped).await;
+async fn unless_stopped(wait: impl Future<Output = ()>, meter: &Meter) {
+    let (waited, stopped) = (pin!(wait), pin!(meter.stopped()));
+    select(waited, stopped).await;
 }
 
 /// The last error of a call, with what was tried.

@@ -1,6 +1,7 @@
 //! Ollama's `/api/embed`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use super::classify::Dialect;
 use super::client::HttpClient;
 use super::openai::{prefixed, send, sent_dimensions, spec};
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, Embedded, Embedder, Meter, Purpose};
+use crate::{BatchLimits, EmbedError, Embedded, Embedder, Meter, Pause, Purpose};
 
 /// Texts a call at most: Ollama knows no limit, but embeds them one by one, and a call must end within its time.
 const MOST_TEXTS: usize = 512;
@@ -47,6 +48,13 @@ impl OllamaEmbedder {
             spec,
             dimensions,
         })
+    }
+
+    /// Waits in this way before it repeats a call.
+    #[must_use]
+    pub fn with_pause(mut self, pause: Arc<dyn Pause>) -> Self {
+        self.client = self.client.with_pause(pause);
+        self
     }
 }
 

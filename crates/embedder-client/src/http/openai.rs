@@ -1,6 +1,11 @@
 //! Any API that speaks OpenAI's `/v1/embeddings`.
+//!
+//! Vectors are asked for as plain numbers (`encoding_format: "float"`) and taken as nothing else: base64 would be a
+//! quarter of the bytes, but its width and order are a matter of the provider's, and a wrong guess is a wrong vector.
+//! Their length need not be one; whoever compares them divides by it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -9,7 +14,7 @@ use storage_core::{ModelSpec, NORMALISER};
 use super::classify::Dialect;
 use super::client::HttpClient;
 use crate::settings::HttpSettings;
-use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose};
+use crate::{BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Pause, Purpose};
 
 /// Texts a call at most, as OpenAI documents it.
 const MOST_TEXTS: usize = 2048;
@@ -48,6 +53,13 @@ impl OpenAiEmbedder {
             spec,
             dimensions,
         })
+    }
+
+    /// Waits in this way before it repeats a call.
+    #[must_use]
+    pub fn with_pause(mut self, pause: Arc<dyn Pause>) -> Self {
+        self.client = self.client.with_pause(pause);
+        self
     }
 }
 

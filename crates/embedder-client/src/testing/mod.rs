@@ -4,4 +4,4 @@ mod fake;
 mod stub;
 
 pub use fake::FakeEmbedder;
-pub use stub::{Reply, StubApi, StubRequest};
+pub use stub::{Reply, Stream, StubApi, StubRequest};

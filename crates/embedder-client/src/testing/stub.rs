@@ -2,12 +2,14 @@
 //!
 //! Plain threads and sockets: it must be able to send what no HTTP library would.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// What one request is answered with.
 #[derive(Debug, Clone)]
@@ -20,15 +22,41 @@ pub enum Reply {
     Body(String),
     /// Bytes as they stand, then the connection is closed: what is cut off, or no HTTP at all.
     Raw(Vec<u8>),
+    /// Bytes as they are made, then the connection is closed: what is too long to be held.
+    Stream(Stream),
     /// Nothing, until the client goes away.
     Silence,
+    /// A reset of the connection, as from a machine that went down.
+    Reset,
     /// The vectors, computed and counted as paid for, but the connection breaks before the answer.
     PaidThenBroken,
+}
+
+/// Writes an answer piece by piece until it is done or the client goes away, which is an error of the writer's.
+#[derive(Clone)]
+pub struct Stream(Arc<Writing>);
+
+type Writing = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
+
+impl Stream {
+    /// What `write` writes.
+    #[must_use]
+    pub fn new(write: impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
 }
 
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub struct StubRequest {
+    /// When it had been read to its end.
+    pub at: Instant,
     /// `/v1/embeddings`, `/api/embed`, or what was asked.
     pub path: String,
     /// The texts, in order.
@@ -48,6 +76,8 @@ struct Shared {
     latency: Duration,
     script: Box<Script>,
     ledger: Mutex<Vec<StubRequest>>,
+    /// The socket, as long as nobody listens on it.
+    closed: Mutex<Option<Socket>>,
 }
 
 /// The server. It stops answering when the process ends; each test has its own.
@@ -76,24 +106,63 @@ impl StubApi {
         latency: Duration,
         script: impl Fn(usize, &[String]) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-        let address = listener
+        let api = Self::closed(dimensions, latency, script);
+        api.open();
+        api
+    }
+
+    /// A server that is down: it has its address, so nobody else gets it, and refuses every connection until it is
+    /// opened.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn closed(
+        dimensions: usize,
+        latency: Duration,
+        script: impl Fn(usize, &[String]) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+            .expect("a free port on loopback");
+        let address = socket
             .local_addr()
-            .expect("a bound socket has an address");
-        let shared = Arc::new(Shared {
-            dimensions,
-            latency,
-            script: Box::new(script),
-            ledger: Mutex::default(),
-        });
-        let serving = Arc::clone(&shared);
+            .ok()
+            .and_then(|address| address.as_socket());
+        Self {
+            address: address.expect("a bound socket has an address"),
+            shared: Arc::new(Shared {
+                dimensions,
+                latency,
+                script: Box::new(script),
+                ledger: Mutex::default(),
+                closed: Mutex::new(Some(socket)),
+            }),
+        }
+    }
+
+    /// Accepts connections from now on.
+    ///
+    /// # Panics
+    /// When the system refuses to listen.
+    pub fn open(&self) {
+        let closed = self
+            .shared
+            .closed
+            .lock()
+            .expect("nobody panics with it")
+            .take();
+        let Some(socket) = closed else { return };
+        socket.listen(128).expect("a bound socket can listen");
+        let listener = TcpListener::from(socket);
+        let serving = Arc::clone(&self.shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&serving);
                 std::thread::spawn(move || serve(&shared, stream));
             }
         });
-        Self { address, shared }
     }
 
     /// The address to set as base URL; has no path.
@@ -144,6 +213,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
         let number = {
             let mut ledger = ledger();
             ledger.push(StubRequest {
+                at: Instant::now(),
                 path: path.clone(),
                 texts: texts.clone(),
                 body: String::from_utf8_lossy(&body).into_owned(),
@@ -162,6 +232,15 @@ fn serve(shared: &Shared, stream: TcpStream) {
             Reply::Status(status, headers, body) => http(status, &headers, &body),
             Reply::Raw(bytes) => {
                 let _ = writer.write_all(&bytes);
+                return;
+            }
+            Reply::Stream(Stream(write)) => {
+                let _ = write(&mut writer);
+                return;
+            }
+            Reply::Reset => {
+                // Closing without lingering is a reset.
+                let _ = SockRef::from(&writer).set_linger(Some(Duration::ZERO));
                 return;
             }
             Reply::Silence => {
