@@ -49,6 +49,8 @@ pub(super) struct HttpClient {
     client: OnceLock<Client>,
     limiter: Option<DefaultDirectRateLimiter>,
     pause: Arc<dyn Pause>,
+    /// Numbers per vector of the first good answer: a provider that changes its mind is not one model.
+    width: OnceLock<NonZeroU32>,
     told_of_other_model: AtomicBool,
 }
 
@@ -85,6 +87,7 @@ impl HttpClient {
             client: OnceLock::new(),
             limiter,
             pause: Arc::new(Sleep),
+            width: OnceLock::new(),
             told_of_other_model: AtomicBool::new(false),
         })
     }
@@ -127,6 +130,13 @@ impl HttpClient {
             requests += 1;
             let Failed { class, error } = match self.attempt(&body, asked).await {
                 Ok(answer) => {
+                    let first = answer
+                        .vectors
+                        .first()
+                        .map(storage_core::Embedding::dimensions);
+                    if let Some(width) = first.and_then(NonZeroU32::new) {
+                        self.width.get_or_init(|| width);
+                    }
                     admission.billed(answer.tokens);
                     self.compare_model(answer.model.as_deref());
                     return Ok(Embedded {
@@ -187,6 +197,11 @@ impl HttpClient {
             return Err(self.refused(status.as_u16(), &headers, &body));
         }
         let body = self.read_answer(response, asked.longest_answer()).await?;
+        // Now, not when the call began: an answer to another call may have come meanwhile.
+        let asked = Asked {
+            dimensions: asked.dimensions.or(self.width.get().copied()),
+            ..asked
+        };
         match answer::read(&body, asked)? {
             Some(answer) => Ok(answer),
             None => Err(self.error_inside(&headers, &body)),
