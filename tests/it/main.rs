@@ -18,6 +18,8 @@ mod interruption;
 mod maintenance;
 mod model;
 mod output;
+mod provider_faults;
+mod retry_cost;
 mod road;
 mod search;
 mod search_fallback;

@@ -15,12 +15,13 @@ mod faq;
 mod fixture;
 mod outcome;
 mod place;
+pub mod seed;
 mod sheet;
 mod skip;
 mod store;
 
 pub use binary::{binary, slim_binary, workspace};
-pub use embedder_client::testing::{Reply, StubApi, StubRequest};
+pub use embedder_client::testing::{Reply, Stream, StubApi, StubRequest};
 pub use faq::{Entry, Faq};
 pub use fixture::{TEMPLATES, fixture_path, templates};
 pub use outcome::Outcome;
