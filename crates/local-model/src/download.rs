@@ -149,7 +149,7 @@ fn read_url(
         format!(
             "cannot read the mirror {}: {}; check SMART_SUPPORT_MODEL_URL and run `{FETCH_COMMAND}` again",
             without_secrets(url),
-            last_line(&log).replace(url, "the URL")
+            without_pieces(&last_line(&log), url)
         ),
     ))
 }
@@ -203,6 +203,11 @@ fn run(
     let errors = log
         .try_clone()
         .map_err(|error| storage("open", &log_path, error))?;
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_secret) {
+            command.env_remove(&name);
+        }
+    }
     // A file rather than a pipe: it need not be emptied while we wait.
     command
         .stdout(log)
@@ -249,6 +254,25 @@ fn run(
     Ok((status, String::from_utf8_lossy(&log).into_owned()))
 }
 
+/// Whether a variable may hold a secret of somebody else's than pip: our own settings, and the keys and passwords that the
+/// caller was started with, are nothing to a child that fetches a public file. pip's own, and those of proxies, it needs.
+fn is_secret(variable: &str) -> bool {
+    let variable = variable.to_ascii_uppercase();
+    let ends = [
+        "_KEY",
+        "PASSWORD",
+        "PASSWD",
+        "_SECRET",
+        "_TOKEN",
+        "DATABASE_URL",
+    ];
+    let ours = ["EMBEDDING_", "SMART_SUPPORT_"];
+    let variable = variable.strip_suffix("_FILE").unwrap_or(&variable);
+    !variable.starts_with("PIP_")
+        && (ours.iter().any(|start| variable.starts_with(start))
+            || ends.iter().any(|end| variable.ends_with(end)))
+}
+
 /// A child that does not outlive an early return or a panic of the caller's progress function.
 struct Running(Child);
 
@@ -286,11 +310,28 @@ fn last_line(log: &str) -> String {
         .rfind(|line| line.starts_with("ERROR:"))
         .or_else(|| lines().next_back())
         .unwrap_or("no message");
-    line.trim_start_matches("ERROR:")
-        .trim()
-        .chars()
-        .take(300)
-        .collect()
+    // Addresses of indices and proxies hold passwords.
+    let words = line.trim_start_matches("ERROR:").split_whitespace();
+    let shown = |word: &str| match word.contains("://") {
+        true => without_secrets(word),
+        false => word.to_owned(),
+    };
+    let words = words.map(shown).collect::<Vec<_>>();
+    words.join(" ").chars().take(300).collect()
+}
+
+/// What python says about a URL, unless it repeats a piece of it that may be secret: it splits a URL that it does not
+/// understand in its own way.
+fn without_pieces(told: &str, url: &str) -> String {
+    let shown = without_secrets(url);
+    let pieces =
+        url.split(|char: char| !char.is_alphanumeric() && !matches!(char, '-' | '_' | '.' | '%'));
+    let mut secret = pieces.filter(|piece| piece.chars().count() > 2 && !shown.contains(piece));
+    if secret.any(|piece| told.contains(piece)) {
+        "python does not understand the URL".to_owned()
+    } else {
+        told.replace(url, "the URL")
+    }
 }
 
 /// A URL without user name, password, query and fragment, any of which may hold a secret.
@@ -299,11 +340,9 @@ pub(crate) fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let (authority, path) = rest
-        .find('/')
-        .map_or((rest, ""), |slash| rest.split_at(slash));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    // A password may hold any sign, a slash too, so everything up to the last `@` goes.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}://{rest}")
 }
 
 /// The path of a `file:` URL, or the path itself.
@@ -355,6 +394,10 @@ mod tests {
             ),
             ("http://mirror.example", "http://mirror.example"),
             ("/srv/models/e5.bin", "/srv/models/e5.bin"),
+            (
+                "https://user:se/cret@mirror.example/a",
+                "https://mirror.example/a",
+            ),
         ] {
             assert_eq!(without_secrets(url), shown);
         }
@@ -380,5 +423,63 @@ mod tests {
         );
         assert_eq!(last_line("a\nURLError: refused\n\n"), "URLError: refused");
         assert_eq!(last_line(""), "no message");
+        assert_eq!(
+            last_line("ERROR: no route to https://user:SECRET@index.example/simple?key=SECRET now"),
+            "no route to https://index.example/simple now"
+        );
+    }
+
+    #[test]
+    fn what_python_says_holds_no_piece_of_a_secret() {
+        let url = "https://user:SECRET/MARK@mirror.example/a?token=SECRET2";
+        for told in [
+            "InvalidURL: nonnumeric port: 'SECRET'",
+            "ValueError: unknown url type: '//MARK@mirror.example'",
+            "HTTPError: 403 SECRET2",
+        ] {
+            assert!(!without_pieces(told, url).contains("SECRET"), "{told}");
+            assert!(!without_pieces(told, url).contains("MARK"), "{told}");
+        }
+        let told = "URLError: <urlopen error [Errno 111] Connection refused>";
+        assert_eq!(without_pieces(told, url), told);
+        let told = "HTTPError: 404 at https://mirror.example/a";
+        assert_eq!(
+            without_pieces(told, "https://mirror.example/a"),
+            "HTTPError: 404 at the URL"
+        );
+    }
+
+    #[test]
+    fn a_child_needs_none_of_our_keys() {
+        for secret in [
+            "EMBEDDING_API_KEY",
+            "OPENAI_API_KEY",
+            "SCIBOX_API_KEY",
+            "EMBEDDING_API_KEY_FILE",
+            "POSTGRES_PASSWORD",
+            "POSTGRES_PASSWORD_FILE",
+            "PGPASSWORD",
+            "DATABASE_URL",
+            "EMBEDDING_PROXY",
+            "EMBEDDING_BASE_URL",
+            "SMART_SUPPORT_MODEL_URL",
+            "GITHUB_TOKEN",
+            "aws_secret_access_key",
+        ] {
+            assert!(is_secret(secret), "{secret}");
+        }
+        for needed in [
+            "PATH",
+            "HOME",
+            "PIP_INDEX_URL",
+            "PIP_CERT",
+            "PIP_API_TOKEN",
+            "HTTPS_PROXY",
+            "no_proxy",
+            "SSL_CERT_FILE",
+            "TMPDIR",
+        ] {
+            assert!(!is_secret(needed), "{needed}");
+        }
     }
 }
