@@ -12,6 +12,8 @@ pub(crate) struct Setting {
     pub(crate) default: Option<&'static str>,
     /// Whether it is masked everywhere, and each variable also works as `NAME_FILE`.
     pub(crate) secret: bool,
+    /// Whether it may be an address, which may hold a password or a key: only scheme, host and path are shown.
+    pub(crate) address: bool,
     /// One line for a person.
     pub(crate) help: &'static str,
 }
@@ -26,6 +28,7 @@ const fn setting(
         variables,
         default: None,
         secret: false,
+        address: false,
         help,
     }
 }
@@ -38,6 +41,11 @@ impl Setting {
 
     const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    const fn address(mut self) -> Self {
+        self.address = true;
         self
     }
 }
@@ -82,7 +90,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         STORE,
         &[],
         "Where the vectors are: sqlite:PATH or sqlite::memory:. Beats every other way to name a store",
-    ),
+    )
+    .address(),
     setting(
         STORAGE_BACKEND,
         &["STORAGE_BACKEND"],
@@ -123,7 +132,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         BASE_URL,
         &["EMBEDDING_BASE_URL"],
         "Address of the embedding API",
-    ),
+    )
+    .address(),
     setting(
         API_KEY,
         &["EMBEDDING_API_KEY", "SCIBOX_API_KEY", "OPENAI_API_KEY"],
@@ -150,7 +160,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         MODEL_URL,
         &["SMART_SUPPORT_MODEL_URL"],
         "Mirror of the local model's weights",
-    ),
+    )
+    .address(),
     setting(OFFLINE, &[], "Never use the network: true or false").or("false"),
     setting(
         QUERY_PREFIX,

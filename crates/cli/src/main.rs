@@ -6,6 +6,7 @@ mod commands;
 mod env;
 mod exit;
 mod interrupt;
+mod memory;
 mod output;
 mod parts;
 mod progress;
@@ -39,6 +40,7 @@ fn main() {
 
 fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
     let output = Output::new(&cli.global);
+    memory::keep_private();
     if let Some(code) = commands::without_settings(&cli.command, output)? {
         return Ok(code);
     }

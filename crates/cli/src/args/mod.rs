@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use secrecy::SecretString;
+
 pub(crate) use sync::{MigrateArgs, SourceArgs, SyncArgs};
 
 const EXAMPLES: &str = "\
@@ -17,7 +19,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 some rows failed, 4 faults found, 5 qua
 6 refused for safety, 75 try again later, 130 and 143 interrupted after a clean stop.";
 
 /// Keeps the embeddings of a support team's knowledge on disk, syncs what changed, and finds the entry that answers.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "smart-support", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -26,8 +28,9 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+// Neither these nor what holds them can be debugged into a message: a URL or a password is among them.
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct GlobalArgs {
     /// Where the vectors are: sqlite:PATH or sqlite::memory:
     #[arg(long, global = true, value_name = "URL", help_heading = "Global")]
@@ -87,7 +90,7 @@ pub(crate) struct GlobalArgs {
 }
 
 /// The familiar way to name a store.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct StorageArgs {
     /// Backend: sqlite or postgres
     #[arg(long, global = true, value_name = "BACKEND", help_heading = "Storage")]
@@ -109,7 +112,7 @@ pub(crate) struct StorageArgs {
     pub(crate) postgres_user: Option<String>,
     /// PostgreSQL password; visible in the process list, so prefer POSTGRES_PASSWORD_FILE
     #[arg(long, global = true, value_name = "PASSWORD", hide = true)]
-    pub(crate) postgres_password: Option<String>,
+    pub(crate) postgres_password: Option<SecretString>,
 }
 
 /// The embedder, where a flag is handier than a variable.

@@ -28,8 +28,10 @@ pub(crate) fn run(app: &App, command: &ConfigCommand) -> Result<ExitCode, Failur
         value: value.map(|value| {
             if setting.secret {
                 "********".to_owned()
+            } else if setting.address {
+                without_secrets(&value.text)
             } else {
-                without_user(&value.text)
+                value.text.clone()
             }
         }),
         origin: value
@@ -53,12 +55,53 @@ pub(crate) fn run(app: &App, command: &ConfigCommand) -> Result<ExitCode, Failur
     Ok(ExitCode::Done)
 }
 
-/// An address without the name and password in it.
-fn without_user(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}********{}", &text[..scheme + 3], &text[at..])
+/// An address without what may be secret in it: everything before the last `@` of the host, and the query.
+fn without_secrets(text: &str) -> String {
+    const HIDDEN: &str = "********";
+    let (scheme, rest) = match text.find("://") {
+        Some(at) => text.split_at(at + 3),
+        None => ("", text),
+    };
+    // A password may hold any sign, a question mark too: the last `@` comes first.
+    let (hidden, rest) = match rest.rfind('@') {
+        Some(at) => (HIDDEN, &rest[at..]),
+        None => ("", rest),
+    };
+    let (rest, query) = match rest.find(['?', '#']) {
+        Some(at) => (&rest[..=at], HIDDEN),
+        None => (rest, ""),
+    };
+    format!("{scheme}{hidden}{rest}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (address, shown) in [
+            ("https://api.example/v1", "https://api.example/v1"),
+            (
+                "https://u:SECRET@api.example/v1",
+                "https://********@api.example/v1",
+            ),
+            (
+                "https://u:SEC?RET@api.example/v1",
+                "https://********@api.example/v1",
+            ),
+            (
+                "https://api.example/v1?key=SECRET",
+                "https://api.example/v1?********",
+            ),
+            (
+                "https://api.example/v1#SECRET",
+                "https://api.example/v1#********",
+            ),
+            ("u:SECRET@api.example", "********@api.example"),
+            ("sqlite:data/faq.db", "sqlite:data/faq.db"),
+        ] {
+            assert_eq!(without_secrets(address), shown);
         }
-        _ => text.to_owned(),
     }
 }

@@ -43,8 +43,8 @@ impl Origin {
     }
 }
 
-/// A value and the layer that gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A value and the layer that gave it. Not for `Debug`: it may be secret.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) text: String,
     pub(crate) origin: Origin,
@@ -54,6 +54,8 @@ pub(crate) struct Value {
 #[derive(Default)]
 pub(crate) struct Layers {
     values: BTreeMap<&'static str, Value>,
+    /// Things to say once.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl fmt::Debug for Layers {
@@ -121,11 +123,9 @@ impl Layers {
                 } else if setting.secret {
                     let file = format!("{name}_FILE");
                     if let Some(path) = lookup(&file).filter(|path| !path.is_empty()) {
-                        self.offer(
-                            setting.key,
-                            read_secret(&file, Path::new(&path))?,
-                            origin(&file),
-                        );
+                        let path = Path::new(&path);
+                        self.offer(setting.key, read_secret(&file, path)?, origin(&file));
+                        self.warnings.extend(open_to_all(&file, path));
                     }
                 }
             }
@@ -171,15 +171,41 @@ impl Layers {
     }
 }
 
+/// Reads the file that a `NAME_FILE` variable names. People put the key itself there, so what does not lie in a
+/// directory that exists is not repeated.
 fn read_secret(variable: &str, path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
         .map_err(|error| {
-            usage(format!(
-                "{variable} names {}, which cannot be read: {error}",
-                path.display()
-            ))
+            let is_path = path.parent().is_some_and(|directory| {
+                !directory.as_os_str().is_empty() && directory.is_dir()
+            });
+            usage(if is_path {
+                format!("{variable} names {}, which cannot be read: {error}", path.display())
+            } else {
+                format!("{variable} names a file that cannot be read: {error}; it takes a path, not the secret itself")
+            })
         })
+}
+
+/// Says when every user of the machine may read a secret's file. A directory of secrets, as containers have, is guarded
+/// by being in the container.
+fn open_to_all(variable: &str, path: &Path) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let given = ["/run/secrets", "/var/run/secrets"];
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        (mode & 0o004 != 0 && !given.iter().any(|given| path.starts_with(given))).then(|| {
+            let path = path.display();
+            format!("{variable} names {path}, which every user may read; run: chmod 600 {path}")
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (variable, path);
+        None
+    }
 }
 
 /// A `.env` file, read.

@@ -35,8 +35,8 @@ pub(crate) enum StoreLocation {
     Postgres,
 }
 
-/// Which embedder to use, and how.
-#[derive(Debug, Clone)]
+/// Which embedder to use, and how. Not for `Debug`: addresses may hold secrets.
+#[derive(Clone)]
 #[allow(
     dead_code,
     reason = "a build without the local model reads none of its fields"
@@ -155,7 +155,7 @@ impl Settings {
             env_file: cli.global.env_file.clone(),
         };
         let layers = Layers::read(flags(cli), &places)?;
-        let mut warnings = Vec::new();
+        let mut warnings = layers.warnings.clone();
         if cli.global.storage.postgres_password.is_some() {
             warnings.push(
                 "--postgres-password shows in the process list; use POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD"
