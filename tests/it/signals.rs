@@ -22,12 +22,7 @@ fn send(child: &Child, signal: Signal) {
 
 fn end(child: Child) -> Outcome {
     let output = child.wait_with_output().unwrap();
-    Outcome {
-        command: "the interrupted run".to_owned(),
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Outcome::new("the interrupted run", output)
 }
 
 #[test]

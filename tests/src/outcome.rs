@@ -1,6 +1,10 @@
 //! What a run of the product came to.
 
+use std::process::Output;
+
 use serde_json::Value;
+
+use crate::MARK;
 
 /// Exit code and output of one run.
 #[derive(Debug, Clone)]
@@ -16,6 +20,26 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What a run came to. Fails when it printed a secret: the whole suite runs with marked ones.
+    #[track_caller]
+    #[must_use]
+    pub fn new(command: impl Into<String>, output: Output) -> Self {
+        let outcome = Self {
+            command: command.into(),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        for (name, text) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
+            assert!(
+                !text.to_lowercase().contains(&MARK.to_lowercase()),
+                "a secret is in {name} of {}:\n{text}",
+                outcome.command
+            );
+        }
+        outcome
+    }
+
     /// Checks the exit code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {

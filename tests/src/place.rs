@@ -4,11 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Faq, Outcome, StubApi, binary, workspace};
+
+/// What every secret of the suite holds: it must be in no output, and in no file that the product wrote.
+pub const MARK: &str = "SECRET-MARK-5ca1ab1e";
+
+/// The key that places use, unless a test sets another one.
+pub const KEY: &str = "sk-SECRET-MARK-5ca1ab1e";
 
 /// The files of a place, byte for byte.
 pub type Snapshot = BTreeMap<PathBuf, Vec<u8>>;
@@ -19,6 +26,18 @@ pub struct Place {
     root: TempDir,
     variables: BTreeMap<OsString, OsString>,
     binary: PathBuf,
+    /// Files that the test itself wrote, and that may hold secrets therefore.
+    written: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// Whatever a test was about: the product wrote no secret into any file.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let found = self.files_with_secrets();
+            assert!(found.is_empty(), "a secret is in {found:?}");
+        }
+    }
 }
 
 impl Default for Place {
@@ -39,6 +58,7 @@ impl Place {
             root,
             variables: BTreeMap::new(),
             binary: binary().to_owned(),
+            written: Mutex::default(),
         };
         for directory in ["work", "home", "home/.config", "home/.cache", "home/.local"] {
             std::fs::create_dir(place.root.path().join(directory)).unwrap();
@@ -49,6 +69,7 @@ impl Place {
         place.set("XDG_CACHE_HOME", home.join(".cache"));
         place.set("XDG_DATA_HOME", home.join(".local"));
         place.set("TZ", "UTC");
+        place.set("POSTGRES_PASSWORD", KEY);
         if let Some(path) = std::env::var_os("PATH") {
             place.set("PATH", path);
         }
@@ -60,6 +81,7 @@ impl Place {
     pub fn hash() -> Self {
         let mut place = Self::new();
         place.set("EMBEDDING_PROVIDER", "hash");
+        place.set("EMBEDDING_API_KEY", KEY);
         place
     }
 
@@ -75,7 +97,7 @@ impl Place {
     pub fn use_stub(&mut self, api: &StubApi) {
         self.set("EMBEDDING_PROVIDER", "openai");
         self.set("EMBEDDING_BASE_URL", format!("{}/v1", api.url()));
-        self.set("EMBEDDING_API_KEY", "key-of-a-test");
+        self.set("EMBEDDING_API_KEY", KEY);
         self.set("EMBEDDING_MODEL_NAME", "stub-model");
         // A script that fails means it; waiting for the next attempt would only cost time.
         self.set("EMBEDDING_MAX_RETRIES", "0");
@@ -117,10 +139,50 @@ impl Place {
 
     /// Writes a file in the working directory.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
+        self.write_to(self.path(name), bytes)
+    }
+
+    /// Writes a file in the home directory.
+    pub fn write_home(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        self.write_to(self.home(name), bytes)
+    }
+
+    fn write_to(&self, path: PathBuf, bytes: impl AsRef<[u8]>) -> PathBuf {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
+        self.written.lock().unwrap().insert(path.clone());
         path
+    }
+
+    /// Files with a secret in them that the test did not write itself.
+    #[must_use]
+    pub fn files_with_secrets(&self) -> Vec<PathBuf> {
+        // A store is megabytes, and an unoptimised search of it seconds.
+        let found = Command::new("grep")
+            .args([
+                "--recursive",
+                "--files-with-matches",
+                "--fixed-strings",
+                "--null",
+            ])
+            .args([
+                "--ignore-case",
+                "--binary-files=text",
+                "--devices=skip",
+                MARK,
+            ])
+            .arg(self.root.path())
+            .env("LC_ALL", "C")
+            .output();
+        let Ok(found) = found else {
+            crate::skip("there is no grep to look for secrets with");
+            return Vec::new();
+        };
+        let written = self.written.lock().unwrap();
+        let paths = String::from_utf8_lossy(&found.stdout).into_owned();
+        let paths = paths.split('\0').filter(|path| !path.is_empty());
+        let paths = paths.map(PathBuf::from);
+        paths.filter(|path| !written.contains(path)).collect()
     }
 
     /// Writes a FAQ in the format that the name says.
@@ -184,13 +246,7 @@ impl Place {
 
     #[track_caller]
     fn finish(mut command: Command, shown: &str) -> Outcome {
-        let output = command.output().unwrap();
-        Outcome {
-            command: shown.to_owned(),
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Outcome::new(shown, command.output().unwrap())
     }
 
     /// Runs the product with `--json`, which must succeed, and gives the document.
