@@ -10,8 +10,10 @@ use crate::input::SourceFile;
 use crate::suggest::shorten;
 use crate::{
     Identity, IssueKind, RowIssue, SourceError, SourceErrorKind, SourceLimits, SourceRow,
-    SourceSnapshot,
+    SourceSnapshot, limits,
 };
+
+mod size;
 
 /// A cell's value, in the type its format gave it.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,6 +191,8 @@ pub(crate) struct Collector {
     /// tells the entries apart.
     questions: HashMap<ContentHash, (u64, u64)>,
     passed_over: BTreeMap<String, (u64, u64, String)>,
+    /// Bytes that are held already.
+    held: u64,
 }
 
 impl Collector {
@@ -206,7 +210,24 @@ impl Collector {
             ids: HashMap::new(),
             questions: HashMap::new(),
             passed_over: BTreeMap::new(),
+            held: 0,
         }
+    }
+
+    /// Counts what stays in memory. A short file may ask for very much of it: a long header comes with every row, an
+    /// answer with every further wording.
+    pub(crate) fn hold(&mut self, bytes: u64) -> Result<(), SourceError> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > self.limits.memory_bytes {
+            return Err(SourceError::new(
+                SourceErrorKind::Limit,
+                format!(
+                    "reading the source takes more than {} of memory; split it, or leave columns out",
+                    limits::bytes(self.limits.memory_bytes)
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// Adds a line for a person.
@@ -263,18 +284,22 @@ impl Collector {
             self.issue(kind, &draft.row, column, problem);
         }
         if rejected {
-            return Ok(());
+            return self.hold(0);
         }
         let wordings = std::mem::take(&mut draft.variants);
-        let mut variants = Vec::with_capacity(wordings.len());
+        let cost = size::row(&draft.row);
+        self.hold(cost)?;
+        let first = self.snapshot.rows.len();
+        self.compare(&draft.row, number, entry);
+        self.snapshot.rows.push(draft.row);
         for (question, chunk) in wordings.into_iter().zip(1..) {
-            variants.push(SourceRow {
+            // Each is a copy of the row, so it is counted before it is made.
+            self.hold(cost)?;
+            let row = SourceRow {
                 question,
                 chunk,
-                ..draft.row.clone()
-            });
-        }
-        for row in std::iter::once(draft.row).chain(variants) {
+                ..self.snapshot.rows[first].clone()
+            };
             self.compare(&row, number, entry);
             self.snapshot.rows.push(row);
         }
@@ -298,13 +323,15 @@ impl Collector {
     }
 
     fn issue(&mut self, kind: IssueKind, row: &SourceRow, column: Option<String>, problem: String) {
-        self.snapshot.issues.push(RowIssue {
+        let issue = RowIssue {
             kind,
             id: row.id.clone(),
             locator: row.locator.clone(),
             column,
             problem,
-        });
+        };
+        self.held = self.held.saturating_add(size::issue(&issue));
+        self.snapshot.issues.push(issue);
     }
 
     /// Settles whether the source names its rows. `id_column` is the column or key of the ids, where there is one.

@@ -11,7 +11,8 @@ use crate::columns::{Field, Mapping};
 use crate::input::SourceFile;
 use crate::table::{Finished, Flow, RawRow, Shape, TableReader};
 use crate::{
-    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions, SourceSnapshot,
+    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions,
+    SourceSnapshot, limits,
 };
 
 use encoding::Text;
@@ -62,6 +63,7 @@ impl Delimited {
             None => self.sniff_delimiter(&text),
         };
         let mut collector = Collector::new("csv", &self.file, limits);
+        collector.hold(bytes.len() as u64)?;
         if let Some(notice) = text.notice() {
             collector.notice(notice);
         }
@@ -74,13 +76,16 @@ impl Delimited {
             strict_width: true,
         };
         let mut table = TableReader::new(shape, &self.mapping, collector, limits);
-        let mut reader = reader(Scanned::new(text.reader(), delimiter), delimiter);
+        let mut reader = reader(
+            Scanned::new(text.reader(), delimiter, limits.record_bytes),
+            delimiter,
+        );
         let mut record = ByteRecord::new();
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => return Err(failed(&reader, error)),
+                Err(error) => return Err(failed(&reader, error, limits)),
             }
             let number = reader.get_mut().next_row();
             let row = RawRow {
@@ -194,11 +199,18 @@ fn undecodable() -> Value {
     Value::Fault(IssueKind::BadText, problem)
 }
 
-fn failed<R: std::io::Read>(reader: &csv::Reader<Scanned<R>>, error: csv::Error) -> SourceError {
+fn failed<R: std::io::Read>(
+    reader: &csv::Reader<Scanned<R>>,
+    error: csv::Error,
+    limits: &SourceLimits,
+) -> SourceError {
     match reader.get_ref().too_long() {
         Some((row, line)) => SourceError::new(
             SourceErrorKind::Limit,
-            format!("row {row} (line {line}) is longer than 1 MiB; is a quote missing there"),
+            format!(
+                "row {row} (line {line}) is longer than {}; is a quote missing there",
+                limits::bytes(limits.record_bytes as u64)
+            ),
         ),
         None => {
             SourceError::new(SourceErrorKind::Format, "the table cannot be read").with_source(error)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::columns::Mapping;
 use crate::suggest::{list, nearest};
-use crate::{FaqSource, SourceError, SourceErrorKind, SourceLimits, delimited, json, xlsx};
+use crate::{FaqSource, SourceError, SourceErrorKind, SourceLimits, delimited, json, limits, xlsx};
 
 /// What the user said about a source beyond its path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,6 +118,13 @@ impl SourceFile {
             Data::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
             Data::Path(path) => {
                 let file = File::open(path).map_err(|error| not_opened(path, error))?;
+                // What is plainly too large is not read at all. It may still grow meanwhile, or have no length.
+                if file
+                    .metadata()
+                    .is_ok_and(|data| data.len() > limits.file_bytes)
+                {
+                    return Err(too_large(&self.location, limits));
+                }
                 limited(file, &self.location, limits).map(Cow::Owned)
             }
         }
@@ -165,8 +172,8 @@ fn too_large(location: &str, limits: &SourceLimits) -> SourceError {
     SourceError::new(
         SourceErrorKind::Limit,
         format!(
-            "{location:?} is larger than {} MiB; split it, or take pictures out of it",
-            limits.file_bytes >> 20
+            "{location:?} is larger than {}; split it, or take pictures out of it",
+            limits::bytes(limits.file_bytes)
         ),
     )
 }

@@ -11,7 +11,8 @@ use crate::collect::{Collector, Draft, Target, Value, checked};
 use crate::columns::{Field, Mapping};
 use crate::input::SourceFile;
 use crate::{
-    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions, SourceSnapshot,
+    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions,
+    SourceSnapshot, limits,
 };
 
 use split::Piece;
@@ -54,17 +55,19 @@ impl JsonLines {
         limits: &SourceLimits,
     ) -> Result<SourceSnapshot, SourceError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut collector = Collector::new("jsonl", &self.file, limits);
+        collector.hold(bytes.len() as u64)?;
         let mut reader = Records {
             mapping: &self.mapping,
             limits,
-            collector: Collector::new("jsonl", &self.file, limits),
+            collector,
             keys: BTreeSet::new(),
             refused: BTreeSet::new(),
             objects: 0,
             first_fault: None,
         };
         if bytes.trim_ascii_start().starts_with(b"[") {
-            split::elements(bytes, |piece| {
+            split::elements(bytes, limits.record_bytes, |piece| {
                 reader.piece(piece)?;
                 // Where an element is no JSON, the borders of those behind it are guesses.
                 match &reader.first_fault {
@@ -76,7 +79,7 @@ impl JsonLines {
                 }
             })?;
         } else {
-            split::lines(bytes, |piece| reader.piece(piece))?;
+            split::lines(bytes, limits.record_bytes, |piece| reader.piece(piece))?;
         }
         reader.finish()
     }
@@ -100,7 +103,7 @@ impl Records<'_> {
             ..Locator::default()
         };
         let mut draft = Draft::default();
-        match parse(&piece) {
+        match parse(&piece, self.limits) {
             Ok(object) => {
                 self.objects += 1;
                 self.object(object, &mut draft)?;
@@ -129,8 +132,19 @@ impl Records<'_> {
             }
             None => Map::new(),
         };
+        let mut room = self.limits.record_bytes;
         let mut values = Vec::with_capacity(object.len());
-        flatten("", object, &mut values);
+        let mut further = Vec::with_capacity(metadata.len());
+        if !(flatten("", object, &mut values, &mut room)
+            && flatten("", metadata, &mut further, &mut room))
+        {
+            let problem = format!(
+                "the keys of the record take more than {} with those they are nested in",
+                limits::bytes(self.limits.record_bytes as u64)
+            );
+            draft.issue(IssueKind::TooLong, None, problem);
+            return Ok(());
+        }
         let names = values
             .iter()
             .map(|(key, _)| key.as_str())
@@ -143,8 +157,6 @@ impl Records<'_> {
             };
             self.put(key, target, value, draft)?;
         }
-        let mut further = Vec::with_capacity(metadata.len());
-        flatten("", metadata, &mut further);
         for (key, value) in further {
             let target = self.further(&key);
             self.put(key, target, value, draft)?;
@@ -185,6 +197,7 @@ impl Records<'_> {
             },
         }
         if !self.keys.contains(&key) {
+            self.collector.hold(key.len() as u64)?;
             self.keys.insert(key);
             if self.keys.len() > self.limits.columns as usize {
                 return Err(SourceError::new(
@@ -255,12 +268,13 @@ impl Records<'_> {
     }
 }
 
-fn parse(piece: &Piece<'_>) -> Result<Map<String, Json>, (IssueKind, String)> {
+fn parse(
+    piece: &Piece<'_>,
+    limits: &SourceLimits,
+) -> Result<Map<String, Json>, (IssueKind, String)> {
+    let longest = limits::bytes(limits.record_bytes as u64);
     let Some(bytes) = piece.bytes else {
-        let problem = format!(
-            "the record is longer than {} KiB",
-            split::RECORD_BYTES >> 10
-        );
+        let problem = format!("the record is longer than {longest}");
         return Err((IssueKind::TooLong, problem));
     };
     if std::str::from_utf8(bytes).is_err() {
@@ -282,19 +296,34 @@ fn parse(piece: &Piece<'_>) -> Result<Map<String, Json>, (IssueKind, String)> {
     }
 }
 
-/// Nested objects become dotted keys: `{"a": {"b": 1}}` is `a.b`.
-fn flatten(prefix: &str, object: Map<String, Json>, into: &mut Vec<(String, Json)>) {
+/// Nested objects become dotted keys: `{"a": {"b": 1}}` is `a.b`. A long key is copied for each that is nested in it,
+/// so `room` is for so many bytes of keys; `false` when that is not enough.
+fn flatten(
+    prefix: &str,
+    object: Map<String, Json>,
+    into: &mut Vec<(String, Json)>,
+    room: &mut usize,
+) -> bool {
     for (key, value) in object {
+        match room.checked_sub(prefix.len() + key.len()) {
+            Some(left) => *room = left,
+            None => return false,
+        }
         let key = if prefix.is_empty() {
             key
         } else {
             format!("{prefix}.{key}")
         };
         match value {
-            Json::Object(inner) => flatten(&key, inner, into),
+            Json::Object(inner) => {
+                if !flatten(&key, inner, into, room) {
+                    return false;
+                }
+            }
             other => into.push((key, other)),
         }
     }
+    true
 }
 
 fn typed(value: MetadataValue) -> Value {

@@ -16,6 +16,7 @@ mod delimited;
 mod error;
 mod input;
 mod json;
+mod limits;
 mod snapshot;
 mod suggest;
 #[cfg(any(feature = "csv", feature = "xlsx"))]
@@ -30,6 +31,9 @@ mod xlsx;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use input::{SourceOptions, open, open_bytes};
-pub use snapshot::{
-    FaqSource, Identity, IssueKind, RowIssue, SourceLimits, SourceRow, SourceSnapshot,
-};
+pub use limits::{SourceLimits, WorkbookLimits};
+pub use snapshot::{FaqSource, Identity, IssueKind, RowIssue, SourceRow, SourceSnapshot};
+
+/// Name of the thread that runs the workbook parser, which is not ours. It may panic on a damaged file; that comes back
+/// as an error, and a panic hook need not report it.
+pub const PARSER_THREAD: &str = "workbook parser";

@@ -5,7 +5,7 @@ use std::fmt;
 
 use storage_core::{Locator, MetadataValue};
 
-use crate::SourceError;
+use crate::{SourceError, SourceLimits};
 
 /// Everything a source held at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -115,33 +115,6 @@ impl IssueKind {
     #[must_use]
     pub fn rejects(self) -> bool {
         self != Self::DuplicateQuestion
-    }
-}
-
-/// What a reader takes at most. The defaults are those of a spreadsheet program, or well above any FAQ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceLimits {
-    /// Bytes of the file.
-    pub file_bytes: u64,
-    /// Rows of data.
-    pub rows: u64,
-    /// Columns in use.
-    pub columns: u32,
-    /// Cells in use.
-    pub cells: u64,
-    /// Characters of one cell or field.
-    pub text_chars: usize,
-}
-
-impl Default for SourceLimits {
-    fn default() -> Self {
-        Self {
-            file_bytes: 64 << 20,
-            rows: 1_048_576,
-            columns: 256,
-            cells: 5_000_000,
-            text_chars: 32_767,
-        }
     }
 }
 

@@ -5,14 +5,23 @@ pub(crate) fn nearest<'a>(
     typed: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    /// Nobody mistypes a longer name.
+    const LONGEST: usize = 200;
     let typed = typed.trim().to_lowercase();
+    let length = typed.chars().count();
     candidates
         .into_iter()
-        .map(|candidate| {
+        .filter_map(|candidate| {
             let folded = candidate.trim().to_lowercase();
-            let longest = typed.chars().count().max(folded.chars().count());
+            let other = folded.chars().count();
+            let longest = length.max(other);
+            // The distance is at least the difference in length. Computing it takes room for the product of the
+            // lengths, and a header may be a page long.
+            if longest > LONGEST || length.abs_diff(other) * 3 > longest {
+                return None;
+            }
             let distance = strsim::damerau_levenshtein(&typed, &folded);
-            (distance, longest, candidate)
+            Some((distance, longest, candidate))
         })
         .filter(|(distance, longest, _)| distance * 3 <= *longest)
         .min_by_key(|(distance, ..)| *distance)

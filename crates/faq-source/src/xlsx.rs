@@ -3,9 +3,10 @@
 //! never called, and `dimensions()` is never believed. `guard` looks at the zip container before calamine does.
 
 mod guard;
+mod metered;
 
-use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::thread;
 
 use calamine::{DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
 
@@ -15,8 +16,11 @@ use crate::input::SourceFile;
 use crate::suggest::{list, nearest};
 use crate::table::{Finished, Flow, RawRow, Shape, TableReader};
 use crate::{
-    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions, SourceSnapshot,
+    FaqSource, IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceOptions,
+    SourceSnapshot, limits,
 };
+
+use metered::Metered;
 
 /// Prepares the reader; nothing is read yet.
 pub(crate) fn open(
@@ -48,25 +52,88 @@ impl FaqSource for Workbook {
 
     fn read(&mut self, limits: &SourceLimits) -> Result<SourceSnapshot, SourceError> {
         let bytes = self.file.load(limits)?;
-        // A panic of the parser on a damaged file is a damaged file; it shares nothing with us but these bytes.
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            guard::check(&bytes)?;
-            self.read_bytes(&bytes, limits)
-        }));
-        read.unwrap_or_else(|_| Err(damaged()))
-            .map_err(|error| error.located(&self.file.location))
+        let read = thread::scope(|scope| {
+            let parse = || {
+                let texts = guard::check(&bytes, &limits.workbook)?;
+                self.read_bytes(&bytes, texts, limits)
+            };
+            let parser = thread::Builder::new().name(crate::PARSER_THREAD.to_owned());
+            match parser.spawn_scoped(scope, parse) {
+                // A panic of the parser on a damaged file is a damaged file; it shares nothing with us but these bytes.
+                Ok(parser) => parser.join().unwrap_or_else(|_| Err(damaged())),
+                Err(error) => Err(SourceError::new(
+                    SourceErrorKind::Unreadable,
+                    "no thread can be started to read the workbook; end other programs and run again",
+                )
+                .with_source(error)),
+            }
+        });
+        read.map_err(|error| error.located(&self.file.location))
     }
 }
 
-type Book<'a> = Xlsx<Cursor<&'a [u8]>>;
+type Book<'a> = Xlsx<Metered<'a>>;
+
+/// What reading one workbook may cost, whatever its sheets say.
+struct Budget<'a> {
+    limits: &'a SourceLimits,
+    /// Bytes of the container that may still be read.
+    unread: &'a Cell<u64>,
+    /// Bytes of text in cells so far.
+    text: Cell<u64>,
+    /// Bytes that stay in memory beside the rows.
+    held: u64,
+}
+
+impl Budget<'_> {
+    /// Counts the text of a cell.
+    fn text(&self, bytes: usize) -> Result<(), SourceError> {
+        self.text.set(self.text.get().saturating_add(bytes as u64));
+        let most = self.limits.workbook.text_bytes;
+        if self.text.get() > most {
+            let most = limits::bytes(most);
+            return Err(guard::refused(format!(
+                "its cells hold more than {most} of text"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The parser's error, or why it was not let read on.
+    fn failed(&self, error: XlsxError) -> SourceError {
+        if self.unread.get() == 0 {
+            return guard::refused(
+                "its sheets share parts, and are read more than 2 times over".to_owned(),
+            );
+        }
+        failed(error)
+    }
+}
 
 impl Workbook {
     fn read_bytes(
         &self,
         bytes: &[u8],
+        texts: u64,
         limits: &SourceLimits,
     ) -> Result<SourceSnapshot, SourceError> {
-        let mut book = Book::new(Cursor::new(bytes)).map_err(failed)?;
+        let unread = metered::allowance(bytes);
+        let budget = Budget {
+            limits,
+            unread: &unread,
+            text: Cell::new(0),
+            held: bytes.len() as u64 + texts,
+        };
+        let budget = &budget;
+        let mut book =
+            Book::new(Metered::new(bytes, &unread)).map_err(|error| budget.failed(error))?;
+        let listed = book.sheets_metadata().len();
+        if listed > limits.workbook.parts {
+            return Err(guard::refused(format!(
+                "it lists {listed} sheets, more than {}",
+                limits.workbook.parts
+            )));
+        }
         let sheets = book
             .sheets_metadata()
             .iter()
@@ -75,7 +142,7 @@ impl Workbook {
             .collect::<Vec<_>>();
         if let Some(wanted) = &self.options.sheet {
             let name = find_sheet(wanted, &sheets)?;
-            return self.settled(&mut book, name, limits);
+            return self.settled(&mut book, name, budget);
         }
         let visible = sheets
             .iter()
@@ -86,7 +153,7 @@ impl Workbook {
         let mut first_with_rows = None;
         if let [_, _, ..] = visible[..] {
             for &name in &visible {
-                match self.sheet(&mut book, name, true, limits)? {
+                match self.sheet(&mut book, name, true, budget)? {
                     Finished::Read(mut snapshot) => {
                         let others = visible.iter().copied().filter(|other| *other != name);
                         snapshot.notices.extend(notices);
@@ -106,7 +173,7 @@ impl Workbook {
         }
         match first_with_rows.or(visible.first().copied()) {
             Some(name) => {
-                let mut snapshot = self.settled(&mut book, name, limits)?;
+                let mut snapshot = self.settled(&mut book, name, budget)?;
                 snapshot.notices.extend(notices);
                 Ok(snapshot)
             }
@@ -122,9 +189,9 @@ impl Workbook {
         &self,
         book: &mut Book<'_>,
         name: &str,
-        limits: &SourceLimits,
+        budget: &Budget<'_>,
     ) -> Result<SourceSnapshot, SourceError> {
-        match self.sheet(book, name, false, limits)? {
+        match self.sheet(book, name, false, budget)? {
             Finished::Read(snapshot) => Ok(*snapshot),
             Finished::NoHeader {
                 headers: Some(headers),
@@ -154,8 +221,9 @@ impl Workbook {
         book: &mut Book<'_>,
         name: &str,
         choosy: bool,
-        limits: &SourceLimits,
+        budget: &Budget<'_>,
     ) -> Result<Finished, SourceError> {
+        let limits = budget.limits;
         let shape = Shape {
             place: place(name),
             sheet: Some(name.to_owned()),
@@ -164,18 +232,27 @@ impl Workbook {
             letters: true,
             strict_width: false,
         };
-        let collector = Collector::new("xlsx", &self.file, limits);
+        let mut collector = Collector::new("xlsx", &self.file, limits);
+        collector.hold(budget.held)?;
         let mut table = TableReader::new(shape, &self.mapping, collector, limits);
-        let mut cells = book.worksheet_cells_reader(name).map_err(failed)?;
+        let mut cells = book
+            .worksheet_cells_reader(name)
+            .map_err(|error| budget.failed(error))?;
+        let mut row_text = 0;
         let mut row = RawRow {
             number: 0,
             cells: Vec::new(),
         };
-        while let Some(cell) = cells.next_cell().map_err(failed)? {
+        while let Some(cell) = cells.next_cell().map_err(|error| budget.failed(error))? {
             let (index, column) = cell.get_position();
-            let Some(value) = value(cell.get_value()) else {
+            let Some(value) = value(cell.get_value(), limits.text_chars) else {
                 continue;
             };
+            let size = match &value {
+                Value::Text(text) => text.len(),
+                _ => 0,
+            };
+            budget.text(size)?;
             let number = u64::from(index) + 1;
             if number != row.number {
                 if number < row.number {
@@ -196,13 +273,28 @@ impl Workbook {
                         cells: Vec::with_capacity(width),
                     },
                 );
+                row_text = 0;
                 if !finished.cells.is_empty() && table.row(finished)? == Flow::NoHeader {
                     return table.finish();
                 }
             }
+            row_text += size;
+            if row_text > limits.record_bytes {
+                let most = limits::bytes(limits.record_bytes as u64);
+                return Err(guard::refused(format!(
+                    "row {number} {} holds more than {most} of text",
+                    place(name)
+                )));
+            }
             row.cells.push((column as usize, value));
-            if row.cells.len() as u64 > limits.cells {
-                break;
+            if row.cells.len() > limits.columns as usize {
+                // The table says what is wrong, or that one column comes again and again.
+                table.row(row)?;
+                return Err(guard::refused(format!(
+                    "row {number} {} has more than {} cells",
+                    place(name),
+                    limits.columns
+                )));
             }
         }
         if !row.cells.is_empty() {
@@ -212,8 +304,20 @@ impl Workbook {
     }
 }
 
-/// What a cell holds; `None` for nothing.
-fn value(cell: &DataRef<'_>) -> Option<Value> {
+/// What a cell holds; `None` for nothing. A text that is certainly longer than `longest` characters is not even
+/// copied: a million cells may share it.
+fn value(cell: &DataRef<'_>, longest: usize) -> Option<Value> {
+    let text = match cell {
+        DataRef::SharedString(text) => Some(*text),
+        DataRef::String(text) => Some(text.as_str()),
+        _ => None,
+    };
+    if text.is_some_and(|text| text.len() > longest.saturating_mul(4)) {
+        return Some(Value::Fault(
+            IssueKind::TooLong,
+            format!("the text has more than {longest} characters"),
+        ));
+    }
     Some(match cell {
         DataRef::Empty => return None,
         DataRef::SharedString(text) => Value::Text((*text).to_owned()),

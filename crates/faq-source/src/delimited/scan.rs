@@ -4,14 +4,13 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
-/// Bytes of one record at most.
-const RECORD_BYTES: usize = 1 << 20;
-
 /// Reads on behalf of the parser and keeps count.
 #[derive(Debug)]
 pub(super) struct Scanned<R> {
     inner: R,
     delimiter: u8,
+    /// Bytes of one record at most.
+    longest: usize,
     state: State,
     after_return: bool,
     row: u64,
@@ -34,10 +33,11 @@ enum State {
 }
 
 impl<R> Scanned<R> {
-    pub(super) fn new(inner: R, delimiter: u8) -> Self {
+    pub(super) fn new(inner: R, delimiter: u8, longest: usize) -> Self {
         Self {
             inner,
             delimiter,
+            longest,
             state: State::BetweenRecords,
             after_return: false,
             row: 1,
@@ -115,7 +115,7 @@ impl<R: Read> Read for Scanned<R> {
                 self.feed(byte);
             }
         }
-        if self.length > RECORD_BYTES {
+        if self.length > self.longest {
             self.too_long = true;
             return Err(io::Error::other("the record is too long"));
         }

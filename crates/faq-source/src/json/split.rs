@@ -2,9 +2,6 @@
 
 use crate::{SourceError, SourceErrorKind};
 
-/// Bytes of one record at most.
-pub(super) const RECORD_BYTES: usize = 1 << 20;
-
 /// One record and the line it begins in.
 #[derive(Debug)]
 pub(super) struct Piece<'a> {
@@ -14,23 +11,24 @@ pub(super) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    fn new(line: u64, bytes: &'a [u8]) -> Self {
+    fn new(line: u64, bytes: &'a [u8], longest: usize) -> Self {
         Self {
             line,
-            bytes: (bytes.len() <= RECORD_BYTES).then_some(bytes),
+            bytes: (bytes.len() <= longest).then_some(bytes),
         }
     }
 }
 
-/// Every line that is not blank.
+/// Every line that is not blank. `longest` is how many bytes of one are read.
 pub(super) fn lines<'a>(
     bytes: &'a [u8],
+    longest: usize,
     mut take: impl FnMut(Piece<'a>) -> Result<(), SourceError>,
 ) -> Result<(), SourceError> {
     for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
         let line = line.trim_ascii();
         if !line.is_empty() {
-            take(Piece::new(number, line))?;
+            take(Piece::new(number, line, longest))?;
         }
     }
     Ok(())
@@ -39,6 +37,7 @@ pub(super) fn lines<'a>(
 /// Every element of the array that the text is.
 pub(super) fn elements<'a>(
     bytes: &'a [u8],
+    longest: usize,
     mut take: impl FnMut(Piece<'a>) -> Result<(), SourceError>,
 ) -> Result<(), SourceError> {
     let mut depth = 0_usize;
@@ -64,7 +63,8 @@ pub(super) fn elements<'a>(
         if depth == 1 && matches!(byte, b',' | b']') {
             match begun.take() {
                 Some((start, line)) => {
-                    take(Piece::new(line, bytes[start..position].trim_ascii_end()))?;
+                    let element = bytes[start..position].trim_ascii_end();
+                    take(Piece::new(line, element, longest))?;
                 }
                 None if byte == b',' || commas > 0 => {
                     return Err(fault(line, "an element is missing"));

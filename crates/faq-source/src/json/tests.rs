@@ -226,3 +226,37 @@ fn what_metadata_cannot_hold_is_noticed() {
         [r#"lists of objects are left out: "links""#]
     );
 }
+
+#[test]
+fn a_long_key_is_not_copied_for_everything_nested_in_it() {
+    let inner = (0..20_000).map(|number| format!("\"{number}\":1"));
+    let inner = inner.collect::<Vec<_>>().join(",");
+    let line = format!("{{\"q\":\"x\",\"{}\":{{{inner}}}}}\n", "k".repeat(500_000));
+    let good = "{\"question\":\"q\"}\n";
+    assert_eq!(
+        shown(
+            "f.jsonl",
+            format!("{line}{good}"),
+            &SourceOptions::default()
+        ),
+        [
+            "2 - | q",
+            "! 1 TooLong: the keys of the record take more than 1 MiB with those they are nested in"
+        ]
+    );
+}
+
+#[test]
+fn an_answer_is_not_copied_for_very_many_wordings() {
+    let variants = vec!["\"v\""; 200_000].join(",");
+    let line = format!(
+        "{{\"id\":\"a\",\"question\":\"q\",\"answer\":\"{}\",\"variants\":[{variants}]}}\n",
+        "a".repeat(30_000)
+    );
+    assert_eq!(
+        shown("f.jsonl", line, &SourceOptions::default()),
+        [
+            "Limit: f.jsonl: reading the source takes more than 192 MiB of memory; split it, or leave columns out"
+        ]
+    );
+}

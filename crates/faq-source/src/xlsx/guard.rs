@@ -6,32 +6,32 @@ use std::io::{Cursor, Read};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::{SourceError, SourceErrorKind};
+use crate::limits::bytes;
+use crate::suggest::shorten;
+use crate::{SourceError, SourceErrorKind, WorkbookLimits};
 
-const ENTRIES: usize = 10_000;
-const ENTRY_BYTES: u64 = 256 << 20;
-const TOTAL_BYTES: u64 = 512 << 20;
-const RATIO: u64 = 200;
-/// Below this a high ratio is a small file of blanks, not a bomb.
-const RATIO_FROM: u64 = 4 << 20;
-/// The longest tag or text of a part that is parsed; the longest text of a cell takes 64 KiB.
-const LONGEST_RUN: usize = 1 << 20;
-/// Different texts that a workbook may announce.
-const DECLARED_TEXTS: u64 = 5_000_000;
-/// Styles hold a copy of their font's name and number format each.
-const STYLE_BYTES: u64 = 64 << 20;
+/// What a style takes beside its texts.
+const STYLE: u64 = 600;
+/// What a shared text takes beside its characters.
+const TEXT: u64 = 56;
 
-/// Refuses what would cost far more than a workbook of this size is worth.
-pub(super) fn check(bytes: &[u8]) -> Result<(), SourceError> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    if archive.len() > ENTRIES {
-        return Err(refused(format!("it holds {} parts", archive.len())));
+/// Refuses what would cost far more than a workbook of this size is worth. Yields how many bytes the shared texts will
+/// take in memory.
+pub(super) fn check(container: &[u8], limits: &WorkbookLimits) -> Result<u64, SourceError> {
+    let mut archive = ZipArchive::new(Cursor::new(container)).map_err(broken)?;
+    if archive.len() > limits.parts {
+        return Err(refused(format!(
+            "it holds {} parts, more than {}",
+            archive.len(),
+            limits.parts
+        )));
     }
     if let Some(other) = other_document(&archive) {
         return Err(SourceError::new(SourceErrorKind::Format, other));
     }
     let mut buffer = vec![0; 64 << 10];
     let mut total = 0;
+    let mut texts = 0;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(broken)?;
         let name = entry.name().map_err(broken)?.to_lowercase();
@@ -47,19 +47,70 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), SourceError> {
             }
             size += read as u64;
             total += read as u64;
-            if size > ENTRY_BYTES || total > TOTAL_BYTES {
-                return Err(refused(format!("{name} inflates without end")));
+            let most = limits.part_bytes;
+            if size > most {
+                return Err(refused(format!(
+                    "{} inflates to more than {}",
+                    shown(&name),
+                    bytes(most)
+                )));
             }
-            if size > RATIO_FROM && size / packed > RATIO {
-                return Err(refused(format!("{name} inflates more than {RATIO} times")));
+            if total > limits.total_bytes {
+                let most = bytes(limits.total_bytes);
+                return Err(refused(format!("its parts inflate to more than {most}")));
+            }
+            if size > limits.ratio_from && size / packed > limits.ratio {
+                return Err(refused(format!(
+                    "{} inflates more than {} times",
+                    shown(&name),
+                    limits.ratio
+                )));
             }
             part.feed(&buffer[..read]);
-            if let Some(fault) = part.fault() {
-                return Err(refused(format!("{name} {fault}")));
+            if let Some(fault) = part.fault(limits) {
+                return Err(refused(format!("{} {fault}", shown(&name))));
             }
         }
+        if let Some(beginning) = &part.beginning
+            && !names_a_workbook(beginning)
+        {
+            return Err(refused(format!(
+                "{} names another part as its workbook",
+                shown(&name)
+            )));
+        }
+        if part.strings {
+            texts = size + part.strings_seen.max(part.declared) * TEXT;
+        }
     }
-    Ok(())
+    Ok(texts)
+}
+
+/// The name of a part, as far as a message has room for it.
+fn shown(name: &str) -> String {
+    format!("{:?}", shorten(name))
+}
+
+/// Whether the relations of the whole container lead to a part called `workbook…`: the parser takes whatever they lead
+/// to for the list of sheets, and what is expected of a part goes by its name.
+fn names_a_workbook(relations: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(relations).to_lowercase();
+    let mut leading = text
+        .split('<')
+        .filter(|tag| tag.contains("/relationships/officedocument"))
+        .peekable();
+    // Without any, the parser has a better message.
+    leading.peek().is_none()
+        || leading.all(|tag| {
+            let mut targets = tag.split("target").skip(1);
+            let target = targets.next().unwrap_or_default();
+            let target = target.trim_start_matches(|char: char| {
+                char.is_whitespace() || matches!(char, '=' | '"' | '\'')
+            });
+            let target = target.split(['"', '\'']).next().unwrap_or_default();
+            let name = target.rsplit('/').next().unwrap_or_default();
+            targets.next().is_none() && name.starts_with("workbook")
+        })
 }
 
 /// A zip container that is something else.
@@ -85,6 +136,11 @@ fn other_document<R: Read + std::io::Seek>(archive: &ZipArchive<R>) -> Option<&'
 /// What is watched while one part streams by.
 struct Part {
     parsed: bool,
+    /// Its tags become a list in memory, one value for each.
+    listing: bool,
+    tags: u64,
+    /// The content of the container's relations.
+    beginning: Option<Vec<u8>>,
     markup: bool,
     strings: bool,
     styles: bool,
@@ -97,6 +153,9 @@ struct Part {
     reading: Option<u64>,
     /// The largest of them.
     declared: u64,
+    string: Needle,
+    prefixed_string: Needle,
+    strings_seen: u64,
     style: Needle,
     styles_seen: u64,
 }
@@ -105,11 +164,16 @@ impl Part {
     fn new(name: &str) -> Self {
         let strings = name.ends_with("sharedstrings.xml");
         let styles = name.ends_with("styles.xml");
+        let file = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let listing = styles
+            || name.contains("theme")
+            || name.ends_with(".rels")
+            || file.starts_with("workbook");
         Self {
-            parsed: strings
-                || styles
-                || name.contains("worksheets/")
-                || name.ends_with("workbook.xml"),
+            parsed: strings || listing || name.contains("worksheets/"),
+            listing,
+            tags: 0,
+            beginning: (file == ".rels").then(Vec::new),
             markup: name.ends_with(".xml") || name.ends_with(".rels"),
             strings,
             styles,
@@ -119,26 +183,33 @@ impl Part {
             unique: Needle::new(b"UNIQUECOUNT"),
             reading: None,
             declared: 0,
+            string: Needle::new(b"<SI"),
+            prefixed_string: Needle::new(b":SI"),
+            strings_seen: 0,
             style: Needle::new(b"XF"),
             styles_seen: 0,
         }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        if !self.markup {
+        if let Some(beginning) = &mut self.beginning {
+            beginning.extend_from_slice(bytes);
+        }
+        if !(self.markup || self.parsed) {
             return;
         }
         // Most bytes begin no tag and no word that is looked for, and cost one comparison.
         let mut idle = self.is_idle();
         let mut from = 0;
         for (position, &byte) in bytes.iter().enumerate() {
-            if idle && !matches!(byte, b'<' | b'>' | b'U' | b'u' | b'X' | b'x') {
+            if idle && !matches!(byte, b'<' | b'>' | b':' | b'U' | b'u' | b'X' | b'x') {
                 continue;
             }
             if byte == b'<' || byte == b'>' {
                 self.longest = self.longest.max(self.run + position - from);
                 self.run = 0;
                 from = position + 1;
+                self.tags += u64::from(byte == b'<');
             }
             self.doctype.feed(byte);
             if self.strings {
@@ -154,11 +225,18 @@ impl Part {
     }
 
     fn is_idle(&self) -> bool {
-        let matched = self.doctype.matched + self.unique.matched + self.style.matched;
+        let matched = self.doctype.matched
+            + self.unique.matched
+            + self.string.matched
+            + self.prefixed_string.matched
+            + self.style.matched;
         matched == 0 && self.reading.is_none()
     }
 
     fn count_strings(&mut self, byte: u8) {
+        // Both are fed, whatever the other one says.
+        let found = self.string.feed(byte) | self.prefixed_string.feed(byte);
+        self.strings_seen += u64::from(found);
         if self.unique.feed(byte) {
             self.reading = Some(0);
         } else if let Some(number) = &mut self.reading {
@@ -175,18 +253,31 @@ impl Part {
         }
     }
 
-    fn fault(&self) -> Option<String> {
+    fn fault(&self, limits: &WorkbookLimits) -> Option<String> {
         if self.doctype.found {
             return Some("holds a DOCTYPE".to_owned());
         }
-        if self.declared > DECLARED_TEXTS {
-            return Some(format!("declares {} texts", self.declared));
+        let texts = limits.shared_texts;
+        if self.declared > texts {
+            return Some(format!(
+                "declares {} texts, more than {texts}",
+                self.declared
+            ));
         }
-        if self.parsed && self.longest > LONGEST_RUN {
-            return Some("holds a tag or text of more than 1 MiB".to_owned());
+        if self.strings_seen > texts {
+            return Some(format!("holds more than {texts} texts"));
         }
-        if self.styles_seen.saturating_mul(self.longest as u64) > STYLE_BYTES {
-            return Some("holds too many or too long styles".to_owned());
+        if self.parsed && self.longest > limits.run_bytes {
+            let most = bytes(limits.run_bytes as u64);
+            return Some(format!("holds a tag or text of more than {most}"));
+        }
+        if self.listing && self.tags > limits.listed {
+            return Some(format!("holds more than {} tags", limits.listed));
+        }
+        let styles = self.styles_seen.saturating_mul(STYLE + self.longest as u64);
+        if styles > limits.style_bytes {
+            let most = bytes(limits.style_bytes);
+            return Some(format!("holds styles that take more than {most}"));
         }
         None
     }
@@ -225,7 +316,7 @@ impl Needle {
     }
 }
 
-fn refused(fact: String) -> SourceError {
+pub(super) fn refused(fact: String) -> SourceError {
     SourceError::new(
         SourceErrorKind::Limit,
         format!(

@@ -1,6 +1,6 @@
 //! Files that are built to hurt, and files that broke on the way.
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::time::Instant;
 
 use zip::ZipWriter;
@@ -70,7 +70,7 @@ fn limits_hold_while_reading() {
                 file_bytes: 100,
                 ..defaults
             },
-            "larger than 0 MiB",
+            "larger than 100 B",
         ),
     ] {
         let error = crate::open_bytes("f.xlsx", bytes.clone(), &SourceOptions::default())
@@ -100,6 +100,24 @@ fn limits_hold_while_reading() {
 
 /// Puts other content into parts of a workbook.
 fn replaced(bytes: &[u8], change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    packed(bytes, SimpleFileOptions::default(), change)
+}
+
+/// The same without compression: what is even must not be refused for how well it packs.
+fn stored(bytes: &[u8], change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let method = zip::CompressionMethod::Stored;
+    packed(
+        bytes,
+        SimpleFileOptions::default().compression_method(method),
+        change,
+    )
+}
+
+fn packed(
+    bytes: &[u8],
+    options: SimpleFileOptions,
+    change: impl Fn(&str, Vec<u8>) -> Vec<u8>,
+) -> Vec<u8> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for index in 0..archive.len() {
@@ -107,9 +125,7 @@ fn replaced(bytes: &[u8], change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> 
         let name = entry.name().unwrap().to_string();
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
-        writer
-            .start_file(name.as_str(), SimpleFileOptions::default())
-            .unwrap();
+        writer.start_file(name.as_str(), options).unwrap();
         writer.write_all(&change(&name, content)).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -289,4 +305,150 @@ fn damaged_workbooks_never_panic() {
         sound > 50,
         "only {sound} of 500 could be read: the mutations are too coarse to test anything"
     );
+}
+
+/// A workbook with one sheet whose rows are this XML, and these shared texts.
+fn sheet_of(rows: &str, shared: &str) -> Vec<u8> {
+    let bytes = one_sheet(&[&["Вопрос"], &["q"]]);
+    stored(&bytes, |name, content| match name {
+        "xl/worksheets/sheet1.xml" => {
+            let begin = "<?xml version=\"1.0\"?><worksheet><sheetData>";
+            format!("{begin}{rows}</sheetData></worksheet>").into_bytes()
+        }
+        "xl/sharedStrings.xml" => format!("<sst>{shared}</sst>").into_bytes(),
+        _ => content,
+    })
+}
+
+fn refusal(bytes: Vec<u8>) -> String {
+    let error = read("f.xlsx", bytes, &SourceOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Limit, "{error}");
+    error.to_string()
+}
+
+const HEADER: &str = "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>Вопрос</t></is></c></row>";
+
+#[test]
+fn one_long_text_in_very_many_cells_is_not_copied_for_each() {
+    let cells = |count: usize| "<row><c t=\"s\"><v>0</v></c></row>".repeat(count);
+    let run = "x".repeat(900 << 10);
+    let rich = format!("<si>{}</si>", format!("<r><t>{run}</t></r>").repeat(8));
+    let snapshot = read(
+        "f.xlsx",
+        sheet_of(&(HEADER.to_owned() + &cells(20_000)), &rich),
+        &SourceOptions::default(),
+    )
+    .unwrap();
+    assert_eq!((snapshot.rows.len(), snapshot.issues.len()), (0, 20_000));
+    assert_eq!(
+        snapshot.issues[0].problem,
+        "the text has more than 32767 characters"
+    );
+    // Short enough to be looked at, too long to be taken.
+    let text = format!("<si><t>{}</t></si>", "x".repeat(100_000));
+    let refused = refusal(sheet_of(&(HEADER.to_owned() + &cells(20_000)), &text));
+    assert!(
+        refused.contains("its cells hold more than 256 MiB of text"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_row_does_not_gather_cells_or_text_without_end() {
+    let row = |cells: &str| format!("{HEADER}<row r=\"2\">{cells}</row>");
+    let same = "<c r=\"A2\"><v>1</v></c>".repeat(1_000);
+    let refused = refusal(sheet_of(&row(&same), ""));
+    assert!(refused.contains("row 2 in sheet"), "{refused}");
+    assert!(refused.contains("has more than 256 cells"), "{refused}");
+    let text = format!("<si><t>{}</t></si>", "x".repeat(100_000));
+    let long = "<c t=\"s\"><v>0</v></c>".repeat(20);
+    let refused = refusal(sheet_of(&row(&long), &text));
+    assert!(
+        refused.contains("holds more than 1 MiB of text"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn lists_of_sheets_relations_styles_and_texts_are_bounded() {
+    let bytes = one_sheet(&[&["Вопрос"], &["q"]]);
+    let sheet = "<sheet name=\"x\" sheetId=\"9\" r:id=\"rId1\"/>";
+    for (part, before, element, count, expected) in [
+        (
+            "workbook.xml",
+            "</sheets>",
+            sheet,
+            20_000,
+            "more than 10000",
+        ),
+        (
+            "workbook.xml",
+            "</sheets>",
+            sheet,
+            400_000,
+            "more than 300000 tags",
+        ),
+        (
+            "workbook.xml.rels",
+            "</Relationships>",
+            "<Relationship Id=\"x\"/>",
+            400_000,
+            "more than 300000 tags",
+        ),
+        (
+            "styles.xml",
+            "</cellXfs>",
+            "<xf/>",
+            200_000,
+            "styles that take more than 96 MiB",
+        ),
+        (
+            "sharedStrings.xml",
+            "</sst>",
+            "<si/>",
+            1_100_000,
+            "more than 1048576 texts",
+        ),
+    ] {
+        let wide = stored(&bytes, |name, content| {
+            if !name.ends_with(part) {
+                return content;
+            }
+            let text = String::from_utf8(content).unwrap();
+            assert!(text.contains(before), "{text}");
+            text.replacen(before, &(element.repeat(count) + before), 1)
+                .into_bytes()
+        });
+        let refused = refusal(wide);
+        assert!(refused.contains(expected), "{part}: {refused}");
+    }
+    let elsewhere = edited(&bytes, "_rels/.rels", "xl/workbook.xml", "xl/styles.xml");
+    let refused = refusal(elsewhere);
+    assert!(
+        refused.contains("names another part as its workbook"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn sheets_that_share_a_part_are_not_read_without_end() {
+    let bytes = one_sheet(&[&["Тема"], &["q"]]);
+    let many = stored(&bytes, |name, content| {
+        let text = || String::from_utf8(content.clone()).unwrap();
+        match name {
+            "xl/workbook.xml" => {
+                let sheets = (2..5_000)
+                    .map(|n| format!("<sheet name=\"s{n}\" sheetId=\"{n}\" r:id=\"rId1\"/>"));
+                let sheets = sheets.collect::<String>() + "</sheets>";
+                text().replacen("</sheets>", &sheets, 1).into_bytes()
+            }
+            "xl/worksheets/sheet1.xml" => {
+                let rows = "<row/>".repeat(600_000) + "</sheetData>";
+                text().replacen("</sheetData>", &rows, 1).into_bytes()
+            }
+            _ => content,
+        }
+    });
+    let refused = refusal(many);
+    assert!(refused.contains("read more than 2 times over"), "{refused}");
 }
