@@ -30,6 +30,10 @@ const LAYERS: &[(&str, May)] = &[
         "retriever",
         May::These(&["storage-core", "embedder-client"]),
     ),
+    (
+        "fuzz",
+        May::These(&["storage-core", "faq-source", "storage-sqlite"]),
+    ),
     ("cli", May::Everything),
     ("integration-tests", May::Everything),
     ("xtask", May::These(&[])),

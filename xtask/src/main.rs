@@ -10,6 +10,7 @@ mod bench;
 mod ci;
 mod environment;
 mod features;
+mod fuzz;
 mod layers;
 mod metadata;
 mod migrate;
@@ -90,6 +91,17 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Builds and runs the fuzz targets of fuzz/; new inputs stay under target/fuzz
+    Fuzz {
+        /// One of them: xlsx, csv, jsonl, settings or sqlite_open; all of them otherwise
+        target: Option<String>,
+        /// How long each runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Arguments for libFuzzer, such as `-jobs=2`
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
     /// Kills, starves and lies to the product again and again, and asks what is left: nothing lost, nothing paid twice
     Torture {
         /// A release build and 1,000 kills instead of 100
@@ -149,6 +161,11 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::NewMigration { name } => new_migration::command(&workspace, &name),
         Command::Bench { args } => bench::bench(&workspace, &args),
         Command::Torture { release, args } => torture::command(&workspace, release, &args),
+        Command::Fuzz {
+            target,
+            seconds,
+            args,
+        } => fuzz::command(&workspace, target.as_deref(), seconds, &args),
         Command::Fixtures { args } => bench::fixtures(&workspace, &args),
         Command::Ci { full, keep_going } => ci::command(&workspace, full, keep_going),
     }

@@ -8,6 +8,7 @@ mod exit;
 mod interrupt;
 mod memory;
 mod output;
+mod panics;
 mod parts;
 mod progress;
 mod settings;
@@ -26,6 +27,7 @@ use crate::settings::Settings;
 
 fn main() {
     let started = Instant::now();
+    panics::keep_parser_quiet();
     // Clap prints help and usage errors itself, with "did you mean", and leaves with 0 or 2.
     let cli = Cli::parse();
     let code = match run(&cli, started) {

@@ -25,10 +25,10 @@ pub(super) fn check(files: &Files) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// `crates/*/Cargo.toml`, `tests/Cargo.toml` and `xtask/Cargo.toml`.
+/// `crates/*/Cargo.toml`, and those of the folders beside `crates`.
 fn is_member(path: &str) -> bool {
     match path.split('/').collect::<Vec<_>>().as_slice() {
-        [folder, ROOT] => ["tests", "xtask"].contains(folder),
+        [folder, ROOT] => ["fuzz", "tests", "xtask"].contains(folder),
         ["crates", _, ROOT] => true,
         _ => false,
     }

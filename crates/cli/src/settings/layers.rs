@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::env::{SETTINGS, Setting, find};
 use crate::exit::{Failure, usage};
+use crate::settings::files;
 
 /// Which layer gave a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Layers {
 /// Reads the file that a `NAME_FILE` variable names. People put the key itself there, so what does not lie in a
 /// directory that exists is not repeated.
 fn read_secret(variable: &str, path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
+    files::read(path)
         .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
         .map_err(|error| {
             let is_path = path.parent().is_some_and(|directory| {
@@ -237,13 +238,8 @@ fn env_file(places: &Places) -> Result<Option<EnvFile>, Failure> {
             path.display()
         ))
     };
-    let entries = dotenvy::from_path_iter(&path).map_err(|error| unreadable(&error))?;
-    let mut variables = BTreeMap::new();
-    for entry in entries {
-        // The parser's message would quote the line, and the line may be a key.
-        let (name, value) = entry.map_err(|_| unreadable(&"a line is not NAME=VALUE"))?;
-        variables.insert(name, value);
-    }
+    let text = files::read(&path).map_err(|error| unreadable(&error))?;
+    let variables = files::variables(&text).map_err(|error| unreadable(&error))?;
     Ok(Some(EnvFile { path, variables }))
 }
 
@@ -280,51 +276,28 @@ pub(crate) fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf
 }
 
 fn read_settings_file(path: &Path) -> Result<Vec<(&'static str, String)>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = files::read(path).map_err(|error| {
         usage(format!(
             "settings file {} cannot be read: {error}",
             path.display()
         ))
     })?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        usage(format!(
-            "settings file {}: {}",
-            path.display(),
-            error.message()
-        ))
-    })?;
-    let mut found = Vec::new();
-    flatten("", &toml::Value::Table(table), &mut found);
+    let found = files::settings(&text)
+        .map_err(|error| usage(format!("settings file {}: {error}", path.display())))?;
     let mut settings = Vec::new();
     for (key, text) in found {
         let Some(setting) = find(&key) else {
             let near = nearest(&key, SETTINGS.iter().map(|setting| setting.key));
             let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
             return Err(usage(format!(
-                "settings file {} has an unknown key {key}{hint}",
-                path.display()
+                "settings file {} has an unknown key {}{hint}",
+                path.display(),
+                key.escape_debug()
             )));
         };
         settings.push((setting.key, text));
     }
     Ok(settings)
-}
-
-fn flatten(prefix: &str, value: &toml::Value, found: &mut Vec<(String, String)>) {
-    match value {
-        toml::Value::Table(table) => {
-            for (key, value) in table {
-                let key = if prefix.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{prefix}.{key}")
-                };
-                flatten(&key, value, found);
-            }
-        }
-        toml::Value::String(text) => found.push((prefix.to_owned(), text.clone())),
-        other => found.push((prefix.to_owned(), other.to_string())),
-    }
 }
 
 /// The most similar of some names, where one is similar at all.

@@ -1,6 +1,7 @@
 //! What was meant: one [`Settings`] value out of flags, environment and files. From here on nobody reads a flag or a
 //! variable.
 
+mod files;
 mod layers;
 mod read;
 
