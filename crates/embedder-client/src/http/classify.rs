@@ -47,8 +47,26 @@ impl From<EmbedError> for Failed {
     }
 }
 
+/// What an answer's headers say about coming back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ComeBack<'a> {
+    /// `Retry-After`.
+    pub(super) retry_after: Option<&'a str>,
+    /// `Date`: the provider's clock, by which it means a moment. Ours may be an hour off.
+    pub(super) date: Option<&'a str>,
+}
+
+impl ComeBack<'_> {
+    fn wait(self) -> Option<Duration> {
+        let theirs = self
+            .date
+            .and_then(|date| httpdate::parse_http_date(date).ok());
+        asked_wait(self.retry_after?, theirs.unwrap_or_else(SystemTime::now))
+    }
+}
+
 /// Classifies an answer by its status and body. A body counts only where the status alone would mislead.
-pub(super) fn classify(status: u16, retry_after: Option<&str>, body: &str) -> Class {
+pub(super) fn classify(status: u16, come_back: ComeBack<'_>, body: &str) -> Class {
     match status {
         // Ollama reports a text whose vector has NaN as a server error; repeating it gives NaN again.
         500 if body.contains("NaN") => Class::Stop(EmbedErrorKind::Rejected),
@@ -56,7 +74,7 @@ pub(super) fn classify(status: u16, retry_after: Option<&str>, body: &str) -> Cl
         402 => Class::Stop(EmbedErrorKind::Unavailable),
         429 if body.contains("insufficient_quota") => Class::Stop(EmbedErrorKind::Unavailable),
         408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=529 => Class::Retry {
-            after: retry_after.and_then(|header| asked_wait(header, SystemTime::now())),
+            after: come_back.wait(),
         },
         400 | 413 | 422 => Class::Stop(EmbedErrorKind::Rejected),
         401..=407 | 410 | 300..=399 => Class::Stop(EmbedErrorKind::Configuration),
@@ -214,11 +232,35 @@ mod tests {
 
     use super::*;
 
+    fn seconds(retry_after: &str) -> ComeBack<'_> {
+        ComeBack {
+            retry_after: Some(retry_after),
+            date: None,
+        }
+    }
+
+    #[test]
+    fn a_moment_is_meant_by_the_clock_of_whoever_names_it() {
+        // Our clock is years away from both.
+        let come_back = ComeBack {
+            retry_after: Some("Mon, 18 Jan 2038 03:14:20 GMT"),
+            date: Some("Mon, 18 Jan 2038 03:14:07 GMT"),
+        };
+        let after = Some(Duration::from_secs(13));
+        assert_eq!(classify(429, come_back, ""), Class::Retry { after });
+        let come_back = ComeBack {
+            date: Some("yesterday"),
+            ..seconds("7")
+        };
+        let after = Some(Duration::from_secs(7));
+        assert_eq!(classify(429, come_back, ""), Class::Retry { after });
+    }
+
     #[test]
     fn every_status_has_one_class() {
         for status in [408, 425, 429, 500, 502, 503, 504, 520, 529] {
             assert_eq!(
-                classify(status, None, ""),
+                classify(status, ComeBack::default(), ""),
                 Class::Retry { after: None },
                 "{status}"
             );
@@ -238,16 +280,23 @@ mod tests {
             (418, BadAnswer),
             (501, BadAnswer),
         ] {
-            assert_eq!(classify(status, None, ""), Class::Stop(kind), "{status}");
+            assert_eq!(
+                classify(status, ComeBack::default(), ""),
+                Class::Stop(kind),
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn a_body_counts_where_the_status_misleads() {
         let nan = r#"{"error":"failed to encode response: json: unsupported value: NaN"}"#;
-        assert_eq!(classify(500, None, nan), Class::Stop(Rejected));
+        assert_eq!(
+            classify(500, ComeBack::default(), nan),
+            Class::Stop(Rejected)
+        );
         let spent = r#"{"error":{"code":"insufficient_quota"}}"#;
-        assert_eq!(classify(429, Some("1"), spent), Class::Stop(Unavailable));
+        assert_eq!(classify(429, seconds("1"), spent), Class::Stop(Unavailable));
     }
 
     #[test]
@@ -270,7 +319,7 @@ mod tests {
             );
         }
         assert_eq!(
-            classify(503, Some("7"), ""),
+            classify(503, seconds("7"), ""),
             Class::Retry {
                 after: Some(Duration::from_secs(7))
             }

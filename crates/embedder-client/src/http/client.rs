@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::select;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Proxy, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::address;
 use super::answer::{self, Answer, Asked};
 use super::classify::{
-    Class, Dialect, Failed, classify, cleaned, explain, explain_redirect, provider_words,
+    Class, ComeBack, Dialect, Failed, classify, cleaned, explain, explain_redirect, provider_words,
     status_inside,
 };
 use super::retry::{Next, Retries};
@@ -229,7 +231,11 @@ impl HttpClient {
     /// What a status other than success means.
     fn refused(&self, status: u16, headers: &HeaderMap, body: &str) -> Failed {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let class = classify(status, header(RETRY_AFTER), body);
+        let come_back = ComeBack {
+            retry_after: header(RETRY_AFTER),
+            date: header(DATE),
+        };
+        let class = classify(status, come_back, body);
         let kind = match &class {
             Class::Stop(kind) => *kind,
             Class::Retry { .. } => EmbedErrorKind::Unavailable,
