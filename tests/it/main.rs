@@ -28,4 +28,5 @@ mod settings;
 mod signals;
 mod state_machine;
 mod support;
+mod time;
 mod writers;

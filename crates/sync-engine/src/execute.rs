@@ -109,6 +109,12 @@ pub async fn sync(
     }
     let before = context.store.runs(collection, 1).await?;
     let resumed = before.iter().any(|run| run.state != RunState::Finished);
+    // The ledger is in the order of these times. A clock that was set back must not put this run before the one that it
+    // comes after.
+    let earliest = before
+        .first()
+        .map(|run| Timestamp(run.started_at.0.saturating_add(1)));
+    let started_at = (context.clock)().max(earliest.unwrap_or(Timestamp(i64::MIN)));
     let mut ledger = RunRecord {
         id: context.run.clone(),
         kind: if plan.mode == SyncMode::Forced {
@@ -123,7 +129,7 @@ pub async fn sync(
         requests: 0,
         texts: 0,
         tokens: 0,
-        started_at: (context.clock)(),
+        started_at,
         finished_at: None,
     };
     context.store.record_run(&ledger).await?;
@@ -133,7 +139,7 @@ pub async fn sync(
     } else {
         RunState::Failed
     };
-    ledger.finished_at = Some((context.clock)());
+    ledger.finished_at = Some((context.clock)().max(started_at));
     let recorded = context.store.record_run(&ledger).await;
     outcome?;
     recorded?;

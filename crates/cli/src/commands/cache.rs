@@ -43,7 +43,9 @@ pub(crate) async fn run(app: &App, command: &CacheCommand) -> Result<ExitCode, F
         }
     };
     let stats = store.cache_stats().await?;
-    let oldest = stats.oldest.map(|oldest| (now.0 - oldest.0) / 1000);
+    let oldest = stats
+        .oldest
+        .map(|oldest| now.0.saturating_sub(oldest.0).max(0) / 1000);
     let output = app.output;
     if let Some(removed) = removed {
         output.print(format!("Removed {removed} vectors that no row refers to"));

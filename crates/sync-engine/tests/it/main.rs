@@ -6,4 +6,5 @@
 
 mod identity;
 mod spending;
+mod time;
 mod world;

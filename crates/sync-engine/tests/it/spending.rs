@@ -159,7 +159,7 @@ async fn another_model_dimension_or_recipe_is_refused_with_the_remedy() {
         let other = World {
             store: Arc::clone(&world.store),
             embedder: Arc::new(FakeEmbedder::new(name, dimensions, tells)),
-            run: std::cell::Cell::new(0),
+            ..World::new()
         };
         let error = other
             .sync_with(snapshot("faq.csv", changed.clone()), SyncPolicy::default())

@@ -1,6 +1,7 @@
 //! A store, an embedder that counts, and sources made of a few rows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use embedder_client::testing::FakeEmbedder;
 use embedder_client::{BatchLimits, Meter};
@@ -15,16 +16,27 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) embedder: Arc<FakeEmbedder>,
     pub(crate) run: std::cell::Cell<u32>,
+    pub(crate) now: Arc<AtomicI64>,
+    pub(crate) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let embedder = Arc::new(FakeEmbedder::new("m", 32, false));
+        let now = Arc::new(AtomicI64::new(0));
+        let hand = Arc::clone(&now);
         Self {
             store: Arc::new(MemoryStore::new()),
             embedder,
             run: std::cell::Cell::new(0),
+            now,
+            clock: Box::new(move || Timestamp(hand.load(Ordering::Relaxed))),
         }
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set_clock(&self, now: i64) {
+        self.now.store(now, Ordering::Relaxed);
     }
 
     pub(crate) fn context(&self) -> SyncContext<'_> {
@@ -33,7 +45,7 @@ impl World {
             store: &*self.store,
             embedder: self.embedder.clone(),
             progress: &NoProgress,
-            clock: &|| Timestamp(0),
+            clock: &*self.clock,
             run: RunId::new(format!("run-{}", self.run.get())).unwrap(),
             batch: BatchLimits {
                 texts: 4,
