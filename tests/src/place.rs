@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -157,32 +157,10 @@ impl Place {
     /// Files with a secret in them that the test did not write itself.
     #[must_use]
     pub fn files_with_secrets(&self) -> Vec<PathBuf> {
-        // A store is megabytes, and an unoptimised search of it seconds.
-        let found = Command::new("grep")
-            .args([
-                "--recursive",
-                "--files-with-matches",
-                "--fixed-strings",
-                "--null",
-            ])
-            .args([
-                "--ignore-case",
-                "--binary-files=text",
-                "--devices=skip",
-                MARK,
-            ])
-            .arg(self.root.path())
-            .env("LC_ALL", "C")
-            .output();
-        let Ok(found) = found else {
-            crate::skip("there is no grep to look for secrets with");
-            return Vec::new();
-        };
+        let found = grep(self.root.path());
         let written = self.written.lock().unwrap();
-        let paths = String::from_utf8_lossy(&found.stdout).into_owned();
-        let paths = paths.split('\0').filter(|path| !path.is_empty());
-        let paths = paths.map(PathBuf::from);
-        paths.filter(|path| !written.contains(path)).collect()
+        let found = found.into_iter();
+        found.filter(|path| !written.contains(path)).collect()
     }
 
     /// Writes a FAQ in the format that the name says.
@@ -309,6 +287,44 @@ impl Place {
         });
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Files below a directory that hold the mark. By `grep`: a store is megabytes, and an unoptimised search of it seconds.
+fn grep(root: &Path) -> Vec<PathBuf> {
+    let search = |root: &Path| {
+        let output = Command::new("grep")
+            .args([
+                "--recursive",
+                "--files-with-matches",
+                "--fixed-strings",
+                "--null",
+            ])
+            .args([
+                "--ignore-case",
+                "--binary-files=text",
+                "--devices=skip",
+                MARK,
+            ])
+            .arg(root)
+            .env("LC_ALL", "C")
+            .output();
+        let paths = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let paths = paths.unwrap_or_default();
+        let paths = paths.split('\0').filter(|path| !path.is_empty());
+        paths.map(PathBuf::from).collect::<Vec<_>>()
+    };
+    // Not every grep knows these options, and one that finds nothing would let everything pass.
+    static FINDS: OnceLock<bool> = OnceLock::new();
+    let finds = *FINDS.get_or_init(|| {
+        let trial = tempfile::tempdir().unwrap();
+        std::fs::write(trial.path().join("file"), format!("\0{MARK}\0")).unwrap();
+        search(trial.path()).len() == 1
+    });
+    if !finds {
+        crate::skip("there is no GNU grep to look for secrets in files with");
+        return Vec::new();
+    }
+    search(root)
 }
 
 fn files(root: &Path) -> Snapshot {
