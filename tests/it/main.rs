@@ -13,6 +13,8 @@ mod eval;
 mod features;
 mod fixture;
 mod guard;
+mod hostile_settings;
+mod hostile_sources;
 mod identity;
 mod interruption;
 mod maintenance;

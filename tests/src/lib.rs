@@ -25,7 +25,7 @@ pub use embedder_client::testing::{Reply, Stream, StubApi, StubRequest};
 pub use faq::{Entry, Faq};
 pub use fixture::{TEMPLATES, fixture_path, templates};
 pub use outcome::Outcome;
-pub use place::{KEY, MARK, Place, Snapshot};
+pub use place::{KEY, MARK, Place, Snapshot, Usage};
 pub use sheet::{HEADERS, Sheet, workbook};
 pub use skip::skip;
 pub use store::{StoredRow, StoredTexts, open, rows, scalar, texts};

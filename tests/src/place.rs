@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,6 +17,14 @@ pub const MARK: &str = "SECRET-MARK-5ca1ab1e";
 
 /// The key that places use, unless a test sets another one.
 pub const KEY: &str = "sk-SECRET-MARK-5ca1ab1e";
+/// What a run took.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Peak resident memory in bytes.
+    pub resident: u64,
+    /// Processor time of all its threads.
+    pub processor: Duration,
+}
 
 /// The files of a place, byte for byte.
 pub type Snapshot = BTreeMap<PathBuf, Vec<u8>>;
@@ -220,6 +229,38 @@ impl Place {
             .args(args);
         self.prepare(&mut command);
         Self::finish(command, &format!("smart-support {}", args.join(" ")))
+    }
+
+    /// Runs the product under the program `peak` (`env!("CARGO_BIN_EXE_peak")` in a test), which ends it when it hangs.
+    /// The code is -1 where that or a signal ended it.
+    #[track_caller]
+    #[must_use]
+    pub fn run_measured(&self, peak: &str, args: &[&str]) -> (Outcome, Usage) {
+        /// Only a run that never ends takes so long, on the busiest machine.
+        const SECONDS: &str = "120";
+        let figures = self.root.path().join("figures");
+        let mut command = Command::new(peak);
+        command
+            .arg(&figures)
+            .arg(SECONDS)
+            .arg(&self.binary)
+            .args(args);
+        self.prepare(&mut command);
+        let shown = format!("smart-support {}", args.join(" "));
+        let outcome = Self::finish(command, &shown);
+        let figures = std::fs::read_to_string(figures).unwrap();
+        let figures = figures
+            .split(' ')
+            .map(|figure| figure.parse::<i64>().unwrap());
+        let [code, kib, milliseconds] = figures.collect::<Vec<_>>()[..] else {
+            panic!("the program peak wrote other figures");
+        };
+        let usage = Usage {
+            resident: kib.unsigned_abs() << 10,
+            processor: Duration::from_millis(milliseconds.unsigned_abs()),
+        };
+        let code = i32::try_from(code).unwrap();
+        (Outcome { code, ..outcome }, usage)
     }
 
     #[track_caller]

@@ -106,6 +106,9 @@ impl<R: Read> Read for Scanned<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         for &byte in &buffer[..read] {
+            if self.length > self.longest {
+                break;
+            }
             let special = matches!(byte, b'"' | b'\r' | b'\n') || byte == self.delimiter;
             if !special && matches!(self.state, State::Plain | State::Quoted) {
                 // Nearly every byte is one of these.
