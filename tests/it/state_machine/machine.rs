@@ -79,7 +79,16 @@ pub(super) async fn step<S: Subject>(
             version,
             entries,
             at,
-        } => sync(subject, model, (*collection, *source, *version), entries, *at).await?,
+        } => {
+            sync(
+                subject,
+                model,
+                (*collection, *source, *version),
+                entries,
+                *at,
+            )
+            .await?
+        }
         Operation::Flip {
             collection,
             version,
@@ -304,7 +313,11 @@ fn change_set(model: &Model, change: &Change) -> ChangeSet {
                 Row::new(document(of, entry), vectors.collect())
             })
             .collect(),
-        deletes: change.deletes.iter().map(|wanted| key(of, *wanted)).collect(),
+        deletes: change
+            .deletes
+            .iter()
+            .map(|wanted| key(of, *wanted))
+            .collect(),
         relocations: change
             .relocations
             .iter()

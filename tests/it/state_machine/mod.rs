@@ -67,7 +67,10 @@ fn live<S: Subject>() {
             .map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, life)) = outcome {
-        panic!("{reason}\n\nSEED={seed} finds it; the shortest life that shows it:\n{}", told(&life));
+        panic!(
+            "{reason}\n\nSEED={seed} finds it; the shortest life that shows it:\n{}",
+            told(&life)
+        );
     }
     outcome.unwrap();
 }

@@ -69,9 +69,10 @@ impl Model {
         at: Timestamp,
     ) -> Result<(), Refused> {
         for vector in batch {
-            let fits = self.versions.get(&vector.key.version).is_some_and(|known| {
-                known.model.dimensions.get() == vector.embedding.dimensions()
-            });
+            let fits = self
+                .versions
+                .get(&vector.key.version)
+                .is_some_and(|known| known.model.dimensions.get() == vector.embedding.dimensions());
             if !fits {
                 return Err(Refused::from([MODEL]));
             }
@@ -303,7 +304,9 @@ impl Model {
 
     pub(super) fn sources(&self, collection: &CollectionName) -> Vec<Source> {
         let found = self.collections.get(collection);
-        found.map_or(Vec::new(), |found| found.sources.values().cloned().collect())
+        found.map_or(Vec::new(), |found| {
+            found.sources.values().cloned().collect()
+        })
     }
 
     fn rows(&self, collection: &CollectionName) -> Vec<&Row> {
@@ -343,7 +346,9 @@ impl Model {
             .filter(|row| wanted.is_none_or(|wanted| passes(&row.document, wanted)))
             .map(|row| EmbeddingRecord {
                 document: row.document.clone(),
-                embedding: self.vectors[self.served(collection, row).unwrap()].0.clone(),
+                embedding: self.vectors[self.served(collection, row).unwrap()]
+                    .0
+                    .clone(),
             })
             .collect()
     }
@@ -421,8 +426,7 @@ fn wrong_by_itself(changes: &ChangeSet) -> Refused {
         for other in &changes.upserts[..n] {
             let other = other.document();
             wrong |= other.key == document.key;
-            wrong |=
-                other.key.document == document.key.document && other.source != document.source;
+            wrong |= other.key.document == document.key.document && other.source != document.source;
         }
         let versions: BTreeSet<_> = row.vectors().iter().map(|key| &key.version).collect();
         wrong |= versions.len() != row.vectors().len();
@@ -437,9 +441,9 @@ fn wrong_by_itself(changes: &ChangeSet) -> Refused {
 fn passes(document: &Document, wanted: &Wanted) -> bool {
     use storage_core::Comparison as C;
     let text = text_of(document);
-    let category = wanted.category.is_none_or(|n| {
-        document.category.as_deref() == Some(CATEGORIES[n])
-    });
+    let category = wanted
+        .category
+        .is_none_or(|n| document.category.as_deref() == Some(CATEGORIES[n]));
     let named = wanted
         .document
         .is_none_or(|n| document.key.document == format!("d{n}"));

@@ -234,24 +234,16 @@ fn run() -> impl Strategy<Value = Operation> {
         RunState::Finished,
         RunState::Failed,
     ]);
-    (
-        0..RUNS.len(),
-        collection(),
-        kind,
-        state,
-        0u64..9,
-        0i64..5,
+    (0..RUNS.len(), collection(), kind, state, 0u64..9, 0i64..5).prop_map(
+        |(run, collection, kind, state, counts, started_at)| Operation::RecordRun {
+            run,
+            collection,
+            kind,
+            state,
+            counts,
+            started_at,
+        },
     )
-        .prop_map(
-            |(run, collection, kind, state, counts, started_at)| Operation::RecordRun {
-                run,
-                collection,
-                kind,
-                state,
-                counts,
-                started_at,
-            },
-        )
 }
 
 /// Any step.

@@ -23,12 +23,7 @@ pub(super) fn version(n: usize) -> EmbeddingVersion {
     let (name, dimensions) = VERSIONS[n];
     // The first two are of one instant: their ids decide.
     let at = i64::from(n == 2);
-    EmbeddingVersion::new(
-        fixture::model(name, dimensions),
-        "",
-        "hash",
-        Timestamp(at),
-    )
+    EmbeddingVersion::new(fixture::model(name, dimensions), "", "hash", Timestamp(at))
 }
 
 pub(super) fn key(collection_of: usize, key: Key) -> DocumentKey {
