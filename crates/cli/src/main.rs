@@ -46,7 +46,13 @@ fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
     if let Some(code) = commands::without_settings(&cli.command, output)? {
         return Ok(code);
     }
-    let settings = Settings::resolve(cli)?;
+    let settings = match Settings::resolve(cli) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            return commands::without_valid_settings(&cli.command, output, &failure)
+                .unwrap_or(Err(failure));
+        }
+    };
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -164,6 +164,23 @@ pub(crate) struct Check {
     pub(crate) expected: String,
 }
 
+/// What one look of `doctor` came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
+    /// It could not be made; the detail says why.
+    pub(crate) skipped: bool,
+    pub(crate) detail: String,
+    pub(crate) remedy: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Doctor {
+    pub(crate) ok: bool,
+    pub(crate) checks: Vec<Finding>,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct Validation {
     pub(crate) ok: bool,

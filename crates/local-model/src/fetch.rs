@@ -249,8 +249,8 @@ struct Workshop {
     path: PathBuf,
 }
 
-/// What a workshop's name begins with.
-const WORKSHOP_PREFIX: &str = ".fetch-";
+/// What the name of a directory of half-fetched weights begins with; the number of the process follows.
+pub const WORKSHOP_PREFIX: &str = ".fetch-";
 
 impl Workshop {
     fn new(directory: &Path) -> Result<Workshop, ModelError> {

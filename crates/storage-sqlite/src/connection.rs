@@ -6,13 +6,31 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
-use storage_core::StoreErrorKind;
+use storage_core::{StoreError, StoreErrorKind};
 
-use crate::error::{Failure, Outcome};
+use crate::error::Outcome;
 use crate::sql;
 
 /// The first version without the bug that could damage a store when a write met a checkpoint.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// The version of SQLite that is linked.
+///
+/// # Errors
+/// `Unsupported` for one that can damage a store; no store is opened with it.
+pub fn sqlite_version() -> storage_core::Result<&'static str> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(StoreError::new(
+            StoreErrorKind::Unsupported,
+            "open",
+            format!(
+                "SQLite before 3.51.3 can damage a store; build with feature `bundled`: {}",
+                rusqlite::version()
+            ),
+        ));
+    }
+    Ok(rusqlite::version())
+}
 
 /// A connection that writes to a file that exists; with `create`, to one that may not.
 pub(crate) fn writer(path: &Path, timeout: Duration) -> Outcome<Connection> {
@@ -63,16 +81,7 @@ fn uri(path: &Path) -> Outcome<String> {
 }
 
 fn prepare(conn: Connection, timeout: Duration, settings: &str) -> Outcome<Connection> {
-    if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(Failure::new(
-            StoreErrorKind::Unsupported,
-            "open",
-            format!(
-                "SQLite before 3.51.3 can damage a store; build with feature `bundled`: {}",
-                rusqlite::version()
-            ),
-        ));
-    }
+    sqlite_version()?;
     conn.busy_timeout(timeout)?;
     // A hostile file may hold a schema of its own making: it gets no functions, no writable schema, no attachments,
     // and no value larger than the largest we would write.

@@ -21,6 +21,7 @@ mod sql;
 mod store;
 mod worker;
 
+pub use connection::sqlite_version;
 pub use lock::{WriterLock, writer};
 pub use open::{
     create_or_open, migrate, open, open_in_memory, open_read_only, schema_latest, schema_status,

@@ -173,6 +173,8 @@ pub(crate) enum Command {
     /// Show or remove vectors that no row refers to
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Look for everything that is known to go wrong, and say what mends it; asks the provider once, unless --offline
+    Doctor(DoctorArgs),
     /// Print a completion script
     Completions {
         /// The shell
@@ -201,6 +203,7 @@ impl Command {
             Self::Model(_) => "model",
             Self::Config(_) => "config",
             Self::Cache(_) => "cache",
+            Self::Doctor(_) => "doctor",
             Self::Completions { .. } => "completions",
             Self::Reference { .. } => "__reference",
         }
@@ -210,6 +213,13 @@ impl Command {
 /// `validate`.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod config;
+mod doctor;
 mod eval;
 mod migrate;
 mod model;
@@ -37,6 +38,18 @@ pub(crate) fn without_settings(
     Ok(Some(ExitCode::Done))
 }
 
+/// Commands that have something to say of settings that cannot be read.
+pub(crate) fn without_valid_settings(
+    command: &Command,
+    output: Output,
+    failure: &Failure,
+) -> Option<Result<ExitCode, Failure>> {
+    match command {
+        Command::Doctor(_) => Some(doctor::without_settings(output, failure)),
+        _ => None,
+    }
+}
+
 /// Runs a command to its exit code.
 pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failure> {
     match command {
@@ -50,6 +63,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Model(command) => model::run(app, command),
         Command::Config(command) => config::run(app, command),
         Command::Cache(command) => cache::run(app, command).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
         Command::Completions { .. } | Command::Reference { .. } => Ok(ExitCode::Done),
     }
 }

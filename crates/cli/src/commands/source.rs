@@ -1,12 +1,17 @@
-//! Reads the source a command was given.
+//! Reads the source a command was given, and compares one with a store.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use embedder_client::{BatchLimits, Meter};
 use faq_source::{SourceLimits, SourceOptions, SourceSnapshot};
+use storage_core::{Check, EmbeddingStore, check_names};
+use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::args::SourceArgs;
 use crate::exit::{Failure, usage};
+use crate::parts;
 use crate::settings::SourceSettings;
 
 /// A source that was read, and the seconds it took.
@@ -66,6 +71,47 @@ pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
         snapshot,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Whether source and store agree, row by row: what a sync would do, without doing it or embedding anything.
+pub(crate) async fn against_store(
+    app: &App,
+    store: &dyn EmbeddingStore,
+    named: &SourceSettings,
+    snapshot: SourceSnapshot,
+) -> Result<Check, Failure> {
+    let total = snapshot.rows.len();
+    let rejected = snapshot.rejected().count();
+    let context = SyncContext {
+        store,
+        embedder: Arc::new(parts::StoredModel::of(store, app.collection()).await?),
+        progress: &NoProgress,
+        clock: &app::now,
+        run: app::run_id(),
+        batch: BatchLimits { texts: 1, bytes: 1 },
+        concurrency: 1,
+        meter: Meter::default(),
+    };
+    let policy = SyncPolicy {
+        deletes: DeleteAllowance::Percent(100.0),
+        embed_text: named.embed_text.clone(),
+        ..SyncPolicy::default()
+    };
+    let plan = prepare(&context, app.collection(), snapshot, policy)
+        .await?
+        .plan;
+    let detail = format!(
+        "Source and store: {} equal, {} new, {} modified, {} relabelled, {} gone, {rejected} unreadable",
+        plan.unchanged,
+        plan.added(),
+        plan.modified(),
+        plan.relabelled() + plan.renamed(),
+        plan.deletes.len() + plan.withheld,
+    );
+    let differences = plan.differences() + plan.withheld + plan.failed.len();
+    let mut check = Check::compare(check_names::SOURCE, plan.unchanged, total, detail);
+    check.ok = differences == 0;
+    Ok(check)
 }
 
 /// `sheet "FAQ", row 12, column C`, as far as it is known.

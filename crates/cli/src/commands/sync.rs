@@ -23,6 +23,9 @@ use crate::progress::{Reporter, plan_lines};
 use crate::settings::{BatchSettings, SourceSettings, SpendSettings};
 use crate::wire;
 
+/// What the name of a report begins with while it is being written; the number of the process follows.
+pub(crate) const REPORT_PREFIX: &str = ".smart-support-report.";
+
 /// Which command asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entrance {
@@ -443,7 +446,7 @@ fn write_report(directory: &Path, document: &wire::Sync) -> Result<(), Failure> 
     std::fs::create_dir_all(directory).map_err(unwritable)?;
     let text = serde_json::to_string_pretty(document).map_err(std::io::Error::from)?;
     let path = directory.join("smart-support-report.json");
-    let temporary = directory.join(format!(".smart-support-report.{}.tmp", std::process::id()));
+    let temporary = directory.join(format!("{REPORT_PREFIX}{}.tmp", std::process::id()));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

@@ -1,12 +1,8 @@
 //! `validate`: the checks of a store, and of a source against it.
 
-use std::sync::Arc;
-
-use embedder_client::{BatchLimits, Meter};
 use storage_core::{Check, IntegrityReport, StoreStatus, check_names};
-use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::args::{SourceArgs, ValidateArgs};
 use crate::commands::source;
 use crate::exit::{ExitCode, Failure};
@@ -27,37 +23,7 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
     if let Some(typed) = typed {
         let named = source::named(app, typed)?;
         let snapshot = source::read(&named)?.snapshot;
-        let total = snapshot.rows.len();
-        let rejected = snapshot.rejected().count();
-        let context = SyncContext {
-            store: &*store,
-            embedder: Arc::new(crate::parts::StoredModel::of(&*store, app.collection()).await?),
-            progress: &NoProgress,
-            clock: &app::now,
-            run: app::run_id(),
-            batch: BatchLimits { texts: 1, bytes: 1 },
-            concurrency: 1,
-            meter: Meter::default(),
-        };
-        let policy = SyncPolicy {
-            deletes: DeleteAllowance::Percent(100.0),
-            embed_text: named.embed_text.clone(),
-            ..SyncPolicy::default()
-        };
-        let plan = prepare(&context, app.collection(), snapshot, policy)
-            .await?
-            .plan;
-        let detail = format!(
-            "Source and store: {} equal, {} new, {} modified, {} relabelled, {} gone, {rejected} unreadable",
-            plan.unchanged,
-            plan.added(),
-            plan.modified(),
-            plan.relabelled() + plan.renamed(),
-            plan.deletes.len() + plan.withheld,
-        );
-        let differences = plan.differences() + plan.withheld + plan.failed.len();
-        let mut check = Check::compare(check_names::SOURCE, plan.unchanged, total, detail);
-        check.ok = differences == 0;
+        let check = source::against_store(app, &*store, &named, snapshot).await?;
         report.checks.push(check);
     }
     let output = app.output;

@@ -113,6 +113,23 @@ pub(crate) fn fetch(settings: &EmbedderSettings, output: Output) -> Result<Weigh
     })
 }
 
+/// Where the weights are, if they are there and right. Fetches nothing.
+pub(crate) fn at_hand(settings: &EmbedderSettings) -> Result<PathBuf, EmbedError> {
+    let location = location(settings)?;
+    // Weights that were named by path are another model on purpose; only the pinned ones have a checksum.
+    if settings.model_path.is_none() {
+        local_model::verify(&location.path)
+            .map_err(|error| EmbedError::new(EmbedErrorKind::Configuration, error.to_string()))?;
+    }
+    Ok(location.path)
+}
+
+/// The directory that weights are fetched into, and what the names of half-fetched ones begin with.
+pub(crate) fn workshop(settings: &EmbedderSettings) -> Option<(PathBuf, &'static str)> {
+    let directory = location(settings).ok()?.path.parent()?.to_owned();
+    Some((directory, local_model::WORKSHOP_PREFIX))
+}
+
 fn load(location: &Location, output: Output) -> Result<LocalModel, ModelError> {
     with_progress(location, output, local_model::ensure)?;
     LocalModel::open(&location.path)

@@ -1,5 +1,6 @@
 //! The local model, in a build without it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use embedder_client::{EmbedError, EmbedErrorKind, Embedder};
@@ -20,6 +21,14 @@ pub(crate) fn build(
 
 pub(crate) fn fetch(_settings: &EmbedderSettings, _output: Output) -> Result<Weights, EmbedError> {
     Err(absent())
+}
+
+pub(crate) fn at_hand(_settings: &EmbedderSettings) -> Result<PathBuf, EmbedError> {
+    Err(absent())
+}
+
+pub(crate) fn workshop(_settings: &EmbedderSettings) -> Option<(PathBuf, &'static str)> {
+    None
 }
 
 fn absent() -> EmbedError {

@@ -25,7 +25,10 @@ use storage_core::{EmbeddingStore, MemoryStore, SchemaStatus, StoreError, StoreE
 use crate::settings::StoreLocation;
 
 pub(crate) use embedder::build as embedder;
-pub(crate) use local::{AVAILABLE as LOCAL_MODEL, fetch as fetch_model};
+pub(crate) use local::{
+    AVAILABLE as LOCAL_MODEL, at_hand as weights_at_hand, fetch as fetch_model,
+    workshop as fetch_workshop,
+};
 pub(crate) use stored_model::StoredModel;
 
 /// What a command wants of a store.
@@ -92,6 +95,11 @@ pub(crate) fn writer(location: &StoreLocation) -> Option<String> {
         StoreLocation::Sqlite(path, _) => sqlite::writer(path),
         StoreLocation::SqliteMemory | StoreLocation::Postgres => None,
     }
+}
+
+/// The version of the SQLite that is linked, if it is one that keeps stores whole.
+pub(crate) fn sqlite_version() -> Result<&'static str, StoreError> {
+    sqlite::version()
 }
 
 /// The store as a user writes it; never holds a secret.

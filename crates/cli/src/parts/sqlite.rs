@@ -33,6 +33,10 @@ pub(crate) fn schema_status(path: &Path) -> Result<SchemaStatus, StoreError> {
     storage_sqlite::schema_status(&SqliteOptions::file(path))
 }
 
+pub(crate) fn version() -> Result<&'static str, StoreError> {
+    storage_sqlite::sqlite_version()
+}
+
 pub(crate) fn fresh_schema() -> Result<SchemaStatus, StoreError> {
     storage_sqlite::schema_status(&SqliteOptions::memory())
 }

@@ -23,6 +23,10 @@ pub(crate) fn schema_status(_path: &Path) -> Result<SchemaStatus, StoreError> {
     Err(absent())
 }
 
+pub(crate) fn version() -> Result<&'static str, StoreError> {
+    Err(absent())
+}
+
 pub(crate) fn fresh_schema() -> Result<SchemaStatus, StoreError> {
     Err(absent())
 }

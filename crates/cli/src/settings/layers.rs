@@ -57,6 +57,8 @@ pub(crate) struct Layers {
     values: BTreeMap<&'static str, Value>,
     /// Things to say once.
     pub(crate) warnings: Vec<String>,
+    /// Files that variables such as `EMBEDDING_API_KEY_FILE` name.
+    secret_files: Vec<PathBuf>,
 }
 
 impl fmt::Debug for Layers {
@@ -127,6 +129,7 @@ impl Layers {
                         let path = Path::new(&path);
                         self.offer(setting.key, read_secret(&file, path)?, origin(&file));
                         self.warnings.extend(open_to_all(&file, path));
+                        self.secret_files.push(path.to_owned());
                     }
                 }
             }
@@ -138,6 +141,11 @@ impl Layers {
     pub(crate) fn get(&self, key: &'static str) -> Option<&Value> {
         debug_assert!(find(key).is_some(), "{key} is not in the table of settings");
         self.values.get(key)
+    }
+
+    /// Files that hold one secret each and were read.
+    pub(crate) fn secret_files(&self) -> &[PathBuf] {
+        &self.secret_files
     }
 
     /// The value's text.

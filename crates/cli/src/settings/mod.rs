@@ -290,6 +290,7 @@ fn command_flags(command: &Command) -> (Option<&SourceArgs>, Option<&SyncArgs>) 
         Command::Migrate(args) => (Some(&args.sync.source), Some(&args.sync)),
         Command::Sync(args) => (Some(&args.source), Some(args)),
         Command::Validate(args) => (Some(&args.source), None),
+        Command::Doctor(args) => (Some(&args.source), None),
         _ => (None, None),
     }
 }

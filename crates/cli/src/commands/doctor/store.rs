@@ -1,0 +1,525 @@
+//! The store: whether it is there, ours, open to us and closed to others, whole, filled, free, and fast.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::TryStreamExt;
+use storage_core::{
+    EmbeddingStore, Filter, RunState, SchemaStatus, StoreError, StoreErrorKind, StoreStatus,
+};
+
+use super::finding::Finding;
+use super::{place, settings};
+use crate::app::App;
+use crate::args::DoctorArgs;
+use crate::commands::status::size;
+use crate::exit::Failure;
+use crate::parts::{self, Access};
+use crate::settings::StoreLocation;
+use crate::wire;
+
+const STORE: &str = "store";
+const WRITABLE: &str = "store_writable";
+const PRIVATE: &str = "store_private";
+const FILE_SYSTEM: &str = "file_system";
+const DISK_SPACE: &str = "disk_space";
+const SQLITE: &str = "sqlite_version";
+const WRITER: &str = "writer";
+const LOG: &str = "write_ahead_log";
+const SCHEMA: &str = "schema";
+const OPENING: &str = "opening_time";
+const INTEGRITY: &str = "integrity";
+const ENTRIES: &str = "entries";
+const LAST_RUN: &str = "last_run";
+const UNREFERENCED: &str = "unreferenced_vectors";
+
+/// Beyond this, checking every vector is no quick look any more.
+const QUICK_BYTES: u64 = 256 << 20;
+/// The log is moved into the store every 4 MiB: far more means that something keeps it from being so.
+const LARGE_LOG: u64 = 64 << 20;
+/// What any sync may need beside the vectors: log, rows, a report.
+const HEADROOM: u64 = 16 << 20;
+/// A reader is promised to start within this, and a second more for every 100 MB of vectors.
+const SLOW_SECONDS: f64 = 2.0;
+/// Fewer bytes are not worth anybody's time.
+const WORTH_PRUNING: u64 = 1 << 20;
+
+/// A store that could be opened, and what it says of itself.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn EmbeddingStore>,
+    pub(super) status: StoreStatus,
+}
+
+/// Looks at the store from outside, then from inside where it can be opened.
+pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<Opened>) {
+    let path = match &app.settings.store {
+        StoreLocation::Sqlite(path, _) => path,
+        StoreLocation::SqliteMemory => {
+            let fine = Finding::fine(STORE, "in memory: nothing is kept, nothing can be wrong");
+            return (vec![fine], None);
+        }
+        StoreLocation::Postgres => return (vec![postgres(app)], None),
+    };
+    let mut findings = Vec::new();
+    let schema = parts::schema_status(&app.settings.store);
+    findings.push(match &schema {
+        Ok(_) => Finding::fine(STORE, format!("{} is there and ours", path.display())),
+        Err(error) => unusable(error, path, args, app),
+    });
+    findings.extend(outside(app, path).await);
+    let opened = match schema {
+        Ok(schema) => {
+            let (finding, current) = schema_is_current(&schema);
+            findings.push(finding);
+            if current {
+                Some(inside(app, args).await)
+            } else {
+                None
+            }
+        }
+        Err(error) if error.kind() == StoreErrorKind::SchemaNew => {
+            findings.push(Finding::failure(
+                SCHEMA,
+                &error.into(),
+                "upgrade smart-support",
+            ));
+            None
+        }
+        Err(_) => {
+            findings.push(Finding::skipped(SCHEMA, "the store cannot be read"));
+            None
+        }
+    };
+    match opened {
+        Some((found, opened)) => {
+            findings.extend(found);
+            (findings, opened)
+        }
+        None => {
+            for name in [OPENING, INTEGRITY, ENTRIES, LAST_RUN, UNREFERENCED] {
+                findings.push(Finding::skipped(
+                    name,
+                    "the store cannot be opened as it is",
+                ));
+            }
+            (findings, None)
+        }
+    }
+}
+
+fn postgres(app: &App) -> Finding {
+    let failure = match parts::schema_status(&app.settings.store) {
+        Err(error) => Failure::from(error),
+        Ok(_) => return Finding::skipped(STORE, "PostgreSQL is not looked at"),
+    };
+    Finding::failure(STORE, &failure, "use --store sqlite:PATH")
+}
+
+fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Finding {
+    let shown = place::quoted(path);
+    let detail = std::iter::successors(std::error::Error::source(error), |error| {
+        std::error::Error::source(*error)
+    })
+    .fold(
+        error
+            .to_string()
+            .split("; ")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        |text, cause| format!("{text}: {cause}"),
+    );
+    let remedy = match error.kind() {
+        StoreErrorKind::NotFound => format!(
+            "smart-support migrate --faq-path {}, or name the store that is meant with --store sqlite:PATH",
+            super::source::file(app, args)
+        ),
+        StoreErrorKind::Foreign => {
+            "name another path: --store sqlite:PATH or SQLITE_DB_PATH".to_owned()
+        }
+        StoreErrorKind::SchemaNew => "upgrade smart-support; the store stays as it is".to_owned(),
+        StoreErrorKind::Busy => {
+            "wait for the other process, then run `smart-support doctor` again".to_owned()
+        }
+        StoreErrorKind::Corrupt => damaged(path, args, app),
+        StoreErrorKind::Io => format!("chmod u+rw {shown}, as the owner of the file"),
+        _ => "see `smart-support status`".to_owned(),
+    };
+    Finding::fault(STORE, detail, remedy)
+}
+
+fn damaged(path: &Path, args: &DoctorArgs, app: &App) -> String {
+    let shown = place::quoted(path);
+    format!(
+        "put a backup in its place; without one, move it aside and embed anew: mv {shown} {shown}.damaged && \
+         smart-support migrate --faq-path {}",
+        super::source::file(app, args)
+    )
+}
+
+fn schema_is_current(schema: &SchemaStatus) -> (Finding, bool) {
+    if schema.pending.is_empty() {
+        return (
+            Finding::fine(SCHEMA, format!("version {}", schema.current)),
+            true,
+        );
+    }
+    let fault = Finding::fault(
+        SCHEMA,
+        format!(
+            "the schema is version {}, this build needs {}",
+            schema.current, schema.latest
+        ),
+        "smart-support schema migrate",
+    );
+    (fault, false)
+}
+
+/// What can be said of a store without opening it.
+async fn outside(app: &App, path: &Path) -> Vec<Finding> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let files: Vec<PathBuf> = ["", "-wal", "-shm", ".lock"]
+        .into_iter()
+        .map(beside)
+        .filter(|file| file.is_file())
+        .collect();
+    let private = settings::open_to_others(PRIVATE, &files).unwrap_or_else(|| {
+        Finding::fine(
+            PRIVATE,
+            match files.len() {
+                0 => "there is no file yet",
+                _ => "the store is for its owner only",
+            },
+        )
+    });
+    let Some(directory) = place::standing_directory(path) else {
+        return vec![Finding::skipped(
+            WRITABLE,
+            "no directory above the store can be seen",
+        )];
+    };
+    vec![
+        writable(&directory, &files),
+        private,
+        file_system(&directory),
+        disk_space(app, &directory).await,
+        match parts::sqlite_version() {
+            Ok(version) => Finding::fine(SQLITE, format!("SQLite {version}")),
+            Err(error) => Finding::failure(SQLITE, &error.into(), "build with feature `bundled`"),
+        },
+        writer(app, &beside("-shm")),
+        log(app, &beside("-wal")),
+    ]
+}
+
+fn writable(directory: &Path, files: &[PathBuf]) -> Finding {
+    let closed = std::iter::once(directory)
+        .chain(files.iter().map(PathBuf::as_path))
+        .find(|path| place::may_write(path) == Some(false));
+    match closed {
+        Some(path) => Finding::fault(
+            WRITABLE,
+            format!(
+                "{} may not be written to: searches work, a sync will not",
+                path.display()
+            ),
+            format!(
+                "chmod u+w {}, as its owner; in a container, run as the user who owns the mounted directory (not chmod \
+                 666: that lets everybody write)",
+                place::quoted(path)
+            ),
+        ),
+        None if place::may_write(directory).is_none() => {
+            Finding::skipped(WRITABLE, "this system does not tell")
+        }
+        None => Finding::fine(
+            WRITABLE,
+            format!("{} may be written to", directory.display()),
+        ),
+    }
+}
+
+fn file_system(directory: &Path) -> Finding {
+    match place::file_system(directory) {
+        None => Finding::skipped(FILE_SYSTEM, "this system does not tell what it is"),
+        Some(kind) if place::is_shared(&kind) => Finding::fault(
+            FILE_SYSTEM,
+            format!(
+                "{} is on a network file system ({kind}): locks between machines cannot be relied on",
+                directory.display()
+            ),
+            "keep the store on a local disk: --store sqlite:PATH or SQLITE_DB_PATH",
+        ),
+        Some(kind) => Finding::fine(FILE_SYSTEM, format!("{kind}, on this machine")),
+    }
+}
+
+/// Room for every vector a second time, in the log and in the file: what embedding anew takes.
+async fn disk_space(app: &App, directory: &Path) -> Finding {
+    let Some(free) = place::free_bytes(directory) else {
+        return Finding::skipped(DISK_SPACE, "this system does not tell");
+    };
+    let vectors = match app.open(Access::Read, None) {
+        Ok(store) => store.bytes().await.map_or(0, |bytes| bytes.vectors),
+        Err(_) => 0,
+    };
+    let need = HEADROOM + 2 * vectors;
+    let detail = format!(
+        "{} free in {}, embedding everything anew takes up to {}",
+        size(free),
+        directory.display(),
+        size(need)
+    );
+    if free < need {
+        let remedy = format!(
+            "free {} there, or keep the store elsewhere with --store sqlite:PATH",
+            size(need - free)
+        );
+        return Finding::fault(DISK_SPACE, detail, remedy);
+    }
+    Finding::fine(DISK_SPACE, detail)
+}
+
+fn writer(app: &App, shared_memory: &Path) -> Finding {
+    if let Some(holder) = parts::writer(&app.settings.store) {
+        return Finding::fault(
+            WRITER,
+            format!("another process is writing: {holder}"),
+            "wait for it: add --wait 60s to the command that finds the store busy; searches are not held up",
+        );
+    }
+    match place::database_writer(shared_memory) {
+        Some(process) => Finding::fault(
+            WRITER,
+            format!("another program holds a transaction open: {process}"),
+            "end that transaction (COMMIT or ROLLBACK) or that program; searches are not held up",
+        ),
+        None => Finding::fine(WRITER, "nobody is writing"),
+    }
+}
+
+fn log(app: &App, path: &Path) -> Finding {
+    let bytes = std::fs::metadata(path).map_or(0, |log| log.len());
+    let busy = parts::writer(&app.settings.store).is_some();
+    if bytes == 0 {
+        Finding::fine(LOG, "empty")
+    } else if bytes > LARGE_LOG {
+        Finding::fault(
+            LOG,
+            format!(
+                "the log holds {}: something that reads for very long keeps it from being taken in",
+                size(bytes)
+            ),
+            "end long-running readers of the store, then: smart-support cache prune --older-than 3650d",
+        )
+    } else if busy {
+        Finding::fine(LOG, format!("{}, in use", size(bytes)))
+    } else {
+        Finding::fault(
+            LOG,
+            format!(
+                "{} were left by a process that was cut off; nothing is lost, and the next command that writes takes \
+                 them in",
+                size(bytes)
+            ),
+            "smart-support cache prune --older-than 3650d, or any sync",
+        )
+    }
+}
+
+/// What only an open store can say.
+async fn inside(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<Opened>) {
+    let started = Instant::now();
+    let store = match app.open(Access::Read, None) {
+        Ok(store) => store,
+        Err(failure) => {
+            let finding = Finding::failure(OPENING, &failure, "see `smart-support status`");
+            return (vec![finding], None);
+        }
+    };
+    let status = match store.status().await {
+        Ok(status) => status,
+        Err(error) => {
+            let finding =
+                Finding::failure(INTEGRITY, &error.into(), "run `smart-support validate`");
+            return (vec![finding], None);
+        }
+    };
+    let findings = vec![
+        opening_time(app, &*store, started).await,
+        integrity(app, args, &*store).await,
+        entries(app, args, &status),
+        last_run(app, args, &*store).await,
+        unreferenced(&*store).await,
+    ];
+    (findings, Some(Opened { store, status }))
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "bytes of a store are below 2^52"
+)]
+async fn opening_time(app: &App, store: &dyn EmbeddingStore, started: Instant) -> Finding {
+    let mut rows = store.scan(app.collection(), Filter::default());
+    let (mut count, mut bytes) = (0u64, 0u64);
+    loop {
+        match rows.try_next().await {
+            Ok(Some(row)) => {
+                count += 1;
+                bytes += 4 * u64::from(row.embedding.dimensions());
+            }
+            Ok(None) => break,
+            Err(error) => return Finding::skipped(OPENING, error),
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let detail = format!("opened, and {count} entries read, in {seconds:.2} s");
+    if seconds > SLOW_SECONDS + bytes as f64 / 1e8 {
+        return Finding::fault(
+            OPENING,
+            detail,
+            "keep the store on a local disk; see whether the machine is short of memory or another program reads the \
+             same disk",
+        );
+    }
+    Finding::fine(OPENING, detail)
+}
+
+async fn integrity(app: &App, args: &DoctorArgs, store: &dyn EmbeddingStore) -> Finding {
+    let bytes = store.bytes().await.map_or(0, |bytes| bytes.vectors);
+    if bytes > QUICK_BYTES {
+        let why = format!(
+            "{} of vectors take a while; `smart-support validate` checks them all",
+            size(bytes)
+        );
+        return Finding::skipped(INTEGRITY, why);
+    }
+    let path = match &app.settings.store {
+        StoreLocation::Sqlite(path, _) => path.clone(),
+        _ => PathBuf::new(),
+    };
+    match store.check().await {
+        Ok(report) => match report.checks.iter().find(|check| !check.ok) {
+            Some(check) => Finding::fault(
+                INTEGRITY,
+                format!(
+                    "{}: {} (found {}, expected {})",
+                    check.name, check.detail, check.found, check.expected
+                ),
+                damaged(&path, args, app),
+            ),
+            None => Finding::fine(INTEGRITY, "every row, vector and reference holds"),
+        },
+        Err(error) => Finding::failure(INTEGRITY, &error.into(), &damaged(&path, args, app)),
+    }
+}
+
+fn entries(app: &App, args: &DoctorArgs, status: &StoreStatus) -> Finding {
+    let name = app.collection();
+    let found = status.collection(name);
+    let records = found.map_or(0, |found| found.records);
+    let others: Vec<&str> = status
+        .collections
+        .iter()
+        .filter(|other| other.name != *name && other.records > 0)
+        .map(|other| other.name.as_str())
+        .collect();
+    if records > 0 {
+        let missing = found.map_or(0, |found| found.missing);
+        return if missing > 0 {
+            Finding::fault(
+                ENTRIES,
+                format!("{missing} of {records} entries have no vector: no search finds them"),
+                format!(
+                    "smart-support migrate --force-recompute --faq-path {}",
+                    super::source::file(app, args)
+                ),
+            )
+        } else {
+            Finding::fine(ENTRIES, format!("{records} entries in collection {name}"))
+        };
+    }
+    if others.is_empty() {
+        return Finding::fault(
+            ENTRIES,
+            "the store is empty: every search finds nothing",
+            format!(
+                "smart-support migrate --faq-path {}",
+                super::source::file(app, args)
+            ),
+        );
+    }
+    Finding::fault(
+        ENTRIES,
+        format!(
+            "collection {name} is empty; there are {}",
+            others.join(", ")
+        ),
+        format!("name the one that is meant: --collection {}", others[0]),
+    )
+}
+
+async fn last_run(app: &App, args: &DoctorArgs, store: &dyn EmbeddingStore) -> Finding {
+    let runs = match store.runs(app.collection(), 1).await {
+        Ok(runs) => runs,
+        Err(error) => return Finding::skipped(LAST_RUN, error),
+    };
+    let Some(run) = runs.first() else {
+        return Finding::fine(LAST_RUN, "no run is recorded");
+    };
+    let when = wire::time(run.started_at);
+    let what = match run.state {
+        RunState::Finished => {
+            return Finding::fine(
+                LAST_RUN,
+                format!("the {} of {when} finished", run.kind.as_str()),
+            );
+        }
+        RunState::Started if parts::writer(&app.settings.store).is_some() => {
+            return Finding::fine(
+                LAST_RUN,
+                format!("the {} of {when} is under way", run.kind.as_str()),
+            );
+        }
+        RunState::Started => "was cut off",
+        RunState::Failed => "stopped before its end",
+    };
+    Finding::fault(
+        LAST_RUN,
+        format!(
+            "the {} of {when} {what}; {} texts are paid for and kept, readers see the state before it",
+            run.kind.as_str(),
+            run.texts
+        ),
+        format!(
+            "run the same command again, which pays for the rest only: smart-support sync --faq-path {}",
+            super::source::file(app, args)
+        ),
+    )
+}
+
+async fn unreferenced(store: &dyn EmbeddingStore) -> Finding {
+    let stats = match store.cache_stats().await {
+        Ok(stats) => stats,
+        Err(error) => return Finding::skipped(UNREFERENCED, error),
+    };
+    let detail = format!(
+        "{} of {} vectors ({}) belong to no entry",
+        stats.unreferenced,
+        stats.vectors,
+        size(stats.unreferenced_bytes)
+    );
+    if stats.unreferenced_bytes >= WORTH_PRUNING && 2 * stats.unreferenced >= stats.vectors {
+        return Finding::fault(
+            UNREFERENCED,
+            detail,
+            "smart-support cache prune; texts that come back are paid for again then",
+        );
+    }
+    Finding::fine(UNREFERENCED, detail)
+}
