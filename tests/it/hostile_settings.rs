@@ -58,6 +58,7 @@ fn files_without_end_are_refused() {
 #[test]
 fn a_key_file_without_end_is_refused() {
     let mut place = Place::hash();
+    place.unset("EMBEDDING_API_KEY");
     place.set("EMBEDDING_API_KEY_FILE", "/dev/zero");
     refuses(
         &place,
