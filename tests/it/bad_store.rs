@@ -1,9 +1,11 @@
 //! Stores that are not there, not ours, too new, too old, or not to be written.
 
 use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
-use integration_tests::{Faq, Outcome, Place, skip};
+use integration_tests::{Faq, Place};
+
+use crate::support::as_user;
 use rusqlite::Connection;
 
 /// "SmSu": how a file says that it is a store.
@@ -125,22 +127,6 @@ fn a_directory_in_the_place_of_a_store_is_named() {
     for commands in [&READERS[..], &WRITERS, &CREATORS] {
         refused(&place, commands, 2, &["is a directory", "name a file"]);
     }
-}
-
-/// Runs without an administrator's power to pass over permissions; `None` where that cannot be had.
-fn as_user(place: &Place, args: &[&str]) -> Option<Outcome> {
-    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    if !root {
-        return Some(place.run(args));
-    }
-    let setpriv = std::process::Command::new("setpriv")
-        .arg("--version")
-        .output();
-    if !setpriv.is_ok_and(|output| output.status.success()) {
-        skip("tests run as root, and there is no setpriv to put that power down");
-        return None;
-    }
-    Some(place.run_with_permissions(args))
 }
 
 fn allow(path: &std::path::Path, mode: u32) {

@@ -9,6 +9,7 @@ mod bad_input;
 mod bad_store;
 mod budget;
 mod costs;
+mod doctor;
 mod eval;
 mod features;
 mod fixture;

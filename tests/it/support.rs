@@ -1,11 +1,12 @@
 //! What several areas need.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use integration_tests::{Reply, StubApi};
+use integration_tests::{Outcome, Place, Reply, StubApi, skip};
 use serde_json::Value;
 
 /// Numbers per vector of the stubs.
@@ -117,4 +118,20 @@ impl Stopping {
     pub(crate) fn release(&self) {
         self.release.send(()).unwrap();
     }
+}
+
+/// Runs without an administrator's power to pass over permissions; `None` where that cannot be had.
+pub(crate) fn as_user(place: &Place, args: &[&str]) -> Option<Outcome> {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if !root {
+        return Some(place.run(args));
+    }
+    let setpriv = std::process::Command::new("setpriv")
+        .arg("--version")
+        .output();
+    if !setpriv.is_ok_and(|output| output.status.success()) {
+        skip("tests run as root, and there is no setpriv to put that power down");
+        return None;
+    }
+    Some(place.run_with_permissions(args))
 }

@@ -203,9 +203,8 @@ fn open_to_all(variable: &str, path: &Path) -> Option<String> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let given = ["/run/secrets", "/var/run/secrets"];
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        (mode & 0o004 != 0 && !given.iter().any(|given| path.starts_with(given))).then(|| {
+        (mode & 0o004 != 0 && !is_mounted_secret(path)).then(|| {
             let path = path.display();
             format!("{variable} names {path}, which every user may read; run: chmod 600 {path}")
         })
@@ -215,6 +214,13 @@ fn open_to_all(variable: &str, path: &Path) -> Option<String> {
         let _ = (variable, path);
         None
     }
+}
+
+/// Whether a platform mounted the file: its mode is not ours to change, and nobody else is in the container.
+pub(crate) fn is_mounted_secret(path: &Path) -> bool {
+    ["/run/secrets", "/var/run/secrets"]
+        .iter()
+        .any(|given| path.starts_with(given))
 }
 
 /// A `.env` file, read.

@@ -22,7 +22,7 @@ use crate::exit::{Failure, usage};
     reason = "only a build with the local model asks for directories"
 )]
 pub(crate) use layers::user_directory;
-pub(crate) use layers::{Layers, Origin, Places, nearest};
+pub(crate) use layers::{Layers, Origin, Places, is_mounted_secret, nearest};
 pub(crate) use read::{duration, number, predicate};
 
 /// Where the vectors are.

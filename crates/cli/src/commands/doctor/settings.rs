@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::args::DoctorArgs;
 use crate::env;
 use crate::exit::Failure;
-use crate::settings::{Origin, Provider, StoreLocation};
+use crate::settings::{Origin, Provider, StoreLocation, is_mounted_secret};
 
 const SETTINGS: &str = "settings";
 const AGREE: &str = "settings_agree";
@@ -60,14 +60,17 @@ fn readable(app: &App, args: &DoctorArgs) -> Finding {
 fn agree(app: &App) -> Finding {
     let layers = &app.settings.layers;
     // What every command says on stderr before its work, such as a DATABASE_URL that is passed over.
-    if let Some(warning) = app.settings.warnings.first() {
+    // Those of the layers are about files with secrets, which have a finding of their own.
+    let mut warnings = app.settings.warnings.iter();
+    if let Some(warning) = warnings.find(|warning| !layers.warnings.contains(warning)) {
         let remedy = if warning.starts_with("DATABASE_URL") {
             "unset DATABASE_URL, or whatever names the store instead of it; `smart-support config show --origin` \
              tells which wins"
         } else {
             CORRECT
         };
-        return Finding::fault(AGREE, warning, remedy);
+        let (fact, advice) = warning.split_once("; ").unwrap_or((warning, remedy));
+        return Finding::fault(AGREE, fact, advice);
     }
     let given = |key| {
         layers
@@ -121,6 +124,7 @@ fn private(app: &App) -> Finding {
             _ => {}
         }
     }
+    files.retain(|path| !is_mounted_secret(path));
     files.sort();
     files.dedup();
     open_to_others(PRIVATE, &files).unwrap_or_else(|| {

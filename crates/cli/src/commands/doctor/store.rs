@@ -118,7 +118,7 @@ fn postgres(app: &App) -> Finding {
 
 fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Finding {
     let shown = place::quoted(path);
-    let detail = std::iter::successors(std::error::Error::source(error), |error| {
+    let mut detail = std::iter::successors(std::error::Error::source(error), |error| {
         std::error::Error::source(*error)
     })
     .fold(
@@ -130,6 +130,9 @@ fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Fi
             .to_owned(),
         |text, cause| format!("{text}: {cause}"),
     );
+    if !detail.contains(&path.display().to_string()) {
+        detail.push_str(&format!(": {}", path.display()));
+    }
     let remedy = match error.kind() {
         StoreErrorKind::NotFound => format!(
             "smart-support migrate --faq-path {}, or name the store that is meant with --store sqlite:PATH",
