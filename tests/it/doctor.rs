@@ -603,7 +603,7 @@ fn settings_that_cannot_be_read_are_the_first_thing_to_mend() {
         &[],
         "settings",
         &["soon", "EMBEDDING_TIMEOUT"],
-        "config show --origin",
+        "expected a time such as 60s",
     );
     place.set("EMBEDDING_TIMEOUT", "5s");
     well(&place, &[], "settings");

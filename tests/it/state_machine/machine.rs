@@ -115,7 +115,7 @@ pub(super) async fn step<S: Subject>(
                 kind: *kind,
                 collection: collection(*of),
                 source: (*counts > 4).then(fixture::sheet),
-                version: (*counts % 2 == 0).then(|| version(0).id),
+                version: counts.is_multiple_of(2).then(|| version(0).id),
                 state: *state,
                 requests: *counts,
                 texts: counts * 2,

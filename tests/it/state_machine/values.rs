@@ -43,7 +43,7 @@ pub(super) fn document(collection_of: usize, entry: &Entry) -> Document {
     document.key = key(collection_of, entry.key);
     document.source = fixture::source_id(SOURCES[entry.source]);
     document.category = entry.category.map(|n| CATEGORIES[n].to_owned());
-    document.subcategory = (entry.text % 2 == 0).then(|| "чёт".to_owned());
+    document.subcategory = entry.text.is_multiple_of(2).then(|| "чёт".to_owned());
     let number = i64::try_from(entry.text).unwrap();
     document
         .metadata
@@ -138,8 +138,8 @@ pub(super) fn cosine(left: &Embedding, right: &Embedding) -> f64 {
 fn scores_are_equal_for_a_reason_or_far_apart() {
     use super::operation::{QUESTIONS, THRESHOLDS};
     for asked in 0..QUESTIONS {
-        for version_of in 0..VERSIONS.len() {
-            if question(asked).dimensions() != VERSIONS[version_of].1 {
+        for (version_of, (_, dimensions)) in VERSIONS.iter().enumerate() {
+            if question(asked).dimensions() != *dimensions {
                 continue;
             }
             let mut scores: Vec<f64> = THRESHOLDS.iter().map(|n| f64::from(*n)).collect();

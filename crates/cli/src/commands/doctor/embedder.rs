@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use embedder_client::{Meter, Purpose, SpendLimits};
+use embedder_client::{EmbedError, EmbedErrorKind, Embedder, Meter, Purpose, SpendLimits};
 
 use super::finding::Finding;
 use super::store::Opened;
@@ -91,7 +91,7 @@ impl Answer {
     }
 }
 
-async fn ask(settings: &EmbedderSettings, embedder: &dyn embedder_client::Embedder) -> Answer {
+async fn ask(settings: &EmbedderSettings, embedder: &dyn Embedder) -> Answer {
     let why = match settings.provider {
         Provider::Hash => "hash needs no provider; it is for tests and demos and knows no meaning",
         Provider::Local => "the local model needs no provider",
@@ -111,23 +111,30 @@ async fn ask(settings: &EmbedderSettings, embedder: &dyn embedder_client::Embedd
                         "check EMBEDDING_BASE_URL and EMBEDDING_MODEL_NAME",
                     )),
                 },
-                Err(error) => Answer::Finding(Finding::failure(
-                    PROVIDER,
-                    &error.into(),
-                    "check EMBEDDING_BASE_URL, and whether the provider is up; what is stored can be searched meanwhile \
-                     with --query-vector",
-                )),
+                Err(error) => Answer::Finding(refused(error)),
             };
         }
     };
     Answer::Finding(Finding::skipped(PROVIDER, why))
 }
 
+fn refused(error: EmbedError) -> Finding {
+    const CHECK: &str = "check EMBEDDING_BASE_URL, and whether the provider is up";
+    let away = error.kind() == EmbedErrorKind::Unavailable;
+    let mut finding = Finding::failure(PROVIDER, &error.into(), CHECK);
+    // A run says "try again later"; whoever asks a doctor has tried.
+    if let Some(advice) = finding.remedy.as_mut().filter(|_| away) {
+        advice.push_str("; if it stays so, ");
+        advice.push_str(CHECK);
+    }
+    finding
+}
+
 /// A question asked with another model than the answers were embedded with finds nonsense.
 fn model(
     app: &App,
     opened: Option<&Opened>,
-    embedder: &dyn embedder_client::Embedder,
+    embedder: &dyn Embedder,
     answered: Option<u32>,
 ) -> Finding {
     let Some(Opened { status, .. }) = opened else {
