@@ -4,6 +4,7 @@
 //! `SEED=…` repeats a run; it is printed with a failure, next to the shortest life that still fails.
 //! `STATE_MACHINE_CASES` and `STATE_MACHINE_STEPS` ask for more than the 500 lives of up to 30 steps of every run.
 
+mod compare;
 mod machine;
 mod model;
 mod operation;
