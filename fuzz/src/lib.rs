@@ -11,11 +11,13 @@
 
 mod corpus;
 pub mod mutate;
+mod panics;
 mod settings;
 mod source;
 mod store;
 
 pub use corpus::{Target, inputs};
+pub use panics::{is_contained, own_panics, watch_panics};
 pub use settings::settings;
 pub use source::{csv, jsonl, xlsx};
 pub use store::sqlite_open;

@@ -11,8 +11,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 use fuzz::mutate::{self, Random, SETTINGS_WORDS, TEXT_WORDS, WORKBOOK_WORDS};
@@ -42,6 +42,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// One at a time: the allocator counts for the whole process.
 static TURN: Mutex<()> = Mutex::new(());
+static WATCHED: Once = Once::new();
 
 /// What the product may take for one input.
 const MEMORY: usize = 256 << 20;
@@ -58,6 +59,8 @@ fn seed() -> u64 {
 /// Runs a target on so many mutations of its corpus.
 fn run(name: &str, count: u64, words: &[&[u8]]) {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    WATCHED.call_once(fuzz::watch_panics);
+    let panics = fuzz::own_panics();
     let target = Target::ALL.iter().find(|target| target.name == name);
     let target = target.expect("the target is in the table");
     let corpus = inputs("corpus", name).unwrap();
@@ -79,7 +82,8 @@ fn run(name: &str, count: u64, words: &[&[u8]]) {
         let begun = Instant::now();
         let (run, input) = (target.run, data.clone());
         let ended = std::thread::spawn(move || catch_unwind(|| run(&input)).is_ok());
-        let sound = ended.join().unwrap_or_default();
+        // A panic of ours in the parser's thread would come back as a damaged workbook.
+        let sound = ended.join().unwrap_or_default() && fuzz::own_panics() == panics;
         let (took, peak) = (begun.elapsed(), PEAK.load(Ordering::Relaxed) - before);
         if !sound || took > TIME || peak > MEMORY {
             let kept = std::env::temp_dir().join(format!("{name}-{seed}-{round}"));

@@ -6,17 +6,23 @@
     reason = "the input that ends a test is named before it is run"
 )]
 
+use std::sync::Once;
+
 use fuzz::{Target, inputs};
+
+static WATCHED: Once = Once::new();
 
 fn replay(name: &str) {
     let target = Target::ALL.iter().find(|target| target.name == name);
     let target = target.expect("the target is in the table");
     let kept = ["corpus", "regressions"].map(|kind| inputs(kind, name).unwrap());
     assert!(!kept[0].is_empty(), "fuzz/corpus/{name} is empty");
+    WATCHED.call_once(fuzz::watch_panics);
     for (path, bytes) in kept.concat() {
         // Shown by the test runner when the input ends the test, and only then.
         println!("{}", path.display());
         (target.run)(&bytes);
+        assert_eq!(fuzz::own_panics(), 0, "a panic of ours was contained");
     }
 }
 

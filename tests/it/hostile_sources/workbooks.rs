@@ -241,6 +241,15 @@ fn parts_that_ask_for_too_much_are_refused() {
             .bytes(),
             &["damaged"],
         ),
+        case(
+            "reference.xlsx",
+            Book::new(
+                &(header() + "<row><c r=\"AAAAAAAAAAAA2\"><v>1</v></c></row>"),
+                "",
+            )
+            .bytes(),
+            &["damaged"],
+        ),
         case("encrypted.xlsx", encrypted(), &["protected by a password"]),
     ]);
 }

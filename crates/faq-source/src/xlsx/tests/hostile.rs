@@ -452,3 +452,19 @@ fn sheets_that_share_a_part_are_not_read_without_end() {
     let refused = refusal(many);
     assert!(refused.contains("read more than 2 times over"), "{refused}");
 }
+
+/// Found by fuzzing; without the check that the root manifest asks for, the cell would be another one.
+#[test]
+fn a_cell_reference_that_overflows_is_no_other_cell() {
+    for reference in ["AAAAAAAAAAAA2", "A99999999999999"] {
+        let cell = format!("<row><c r=\"{reference}\"><v>1</v></c></row>");
+        let error = read(
+            "f.xlsx",
+            sheet_of(&(HEADER.to_owned() + &cell), ""),
+            &SourceOptions::default(),
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Format, "{error}");
+        assert!(error.to_string().contains("damaged"), "{error}");
+    }
+}
