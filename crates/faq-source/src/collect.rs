@@ -2,6 +2,7 @@
 //! stands under which column; what is wrong with it is decided here, the same way for every format.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use storage_core::{ContentHash, Locator, MetadataValue, normalise};
 
@@ -50,7 +51,7 @@ impl Value {
 pub(crate) enum Target {
     Field(Field),
     Metadata {
-        key: String,
+        key: Arc<str>,
         /// The embed-text recipe names it, so an error cell in it makes the text wrong.
         required: bool,
     },
@@ -91,7 +92,7 @@ impl Draft {
                     key,
                     required: false,
                 } if kind == IssueKind::ErrorCell => {
-                    self.passed_over.push((key.clone(), problem));
+                    self.passed_over.push((key.to_string(), problem));
                     return;
                 }
                 _ => return self.issue(kind, Some(label), problem),
@@ -101,7 +102,7 @@ impl Draft {
         match target {
             Target::Metadata { key, .. } => {
                 if let Some(value) = metadata(value) {
-                    self.row.metadata.insert(key.clone(), value);
+                    self.row.metadata.push(Arc::clone(key), value);
                 }
             }
             Target::Field(field) => match value.into_text() {
@@ -279,6 +280,7 @@ impl Collector {
             draft.issues.push((IssueKind::Malformed, None, problem));
         }
         draft.row.locator = locator;
+        draft.row.metadata.settle();
         let rejected = draft.issues.iter().any(|(kind, ..)| kind.rejects());
         for (kind, column, problem) in draft.issues {
             self.issue(kind, &draft.row, column, problem);

@@ -167,7 +167,7 @@ impl Records<'_> {
 
     fn further(&self, key: &str) -> Target {
         Target::Metadata {
-            key: key.to_owned(),
+            key: key.into(),
             required: self.mapping.requires(key),
         }
     }

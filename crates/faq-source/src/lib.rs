@@ -14,6 +14,7 @@ mod delimited;
 #[path = "delimited_absent.rs"]
 mod delimited;
 mod error;
+mod further;
 mod input;
 mod json;
 mod limits;
@@ -30,6 +31,7 @@ mod xlsx;
 mod xlsx;
 
 pub use error::{SourceError, SourceErrorKind};
+pub use further::FurtherColumns;
 pub use input::{SourceOptions, open, open_bytes};
 pub use limits::{SourceLimits, WorkbookLimits};
 pub use snapshot::{FaqSource, Identity, IssueKind, RowIssue, SourceRow, SourceSnapshot};

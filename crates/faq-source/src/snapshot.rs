@@ -1,11 +1,10 @@
 //! What every reader yields.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use storage_core::{Locator, MetadataValue};
+use storage_core::Locator;
 
-use crate::{SourceError, SourceLimits};
+use crate::{FurtherColumns, SourceError, SourceLimits};
 
 /// Everything a source held at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -69,7 +68,7 @@ pub struct SourceRow {
     /// Category within the category.
     pub subcategory: Option<String>,
     /// Every other column that has a value, by its header.
-    pub metadata: BTreeMap<String, MetadataValue>,
+    pub metadata: FurtherColumns,
     /// Sheet and row.
     pub locator: Locator,
 }

@@ -199,7 +199,7 @@ impl<'a> TableReader<'a> {
                 Some(field) => Target::Field(field),
                 None => Target::Metadata {
                     required: self.mapping.requires(&key),
-                    key,
+                    key: key.into(),
                 },
             };
             columns.push(Some(Column { target, label }));

@@ -502,7 +502,7 @@ fn document(row: SourceRow, collection: &CollectionName, source: &SourceId) -> D
         body: row.answer,
         category: row.category,
         subcategory: row.subcategory,
-        metadata: row.metadata,
+        metadata: row.metadata.into(),
         locator: row.locator,
     }
 }

@@ -8,10 +8,8 @@ use crate::{RowIssue, SourceRow};
 const ALLOCATION: u64 = 16;
 /// What a row costs in the maps of ids and questions.
 const LOOKUPS: u64 = 160;
-/// A pair in a `BTreeMap`: its nodes have room for eleven and may be half empty.
-const PAIR: u64 = 2 * (size_of::<String>() + size_of::<MetadataValue>()) as u64;
-/// The first pair allocates a whole node.
-const FIRST_NODE: u64 = 11 * PAIR / 2;
+/// A value beside the fields, with the name of its column; names are counted as if no two rows shared one.
+const PAIR: u64 = (size_of::<std::sync::Arc<str>>() + size_of::<MetadataValue>()) as u64;
 
 pub(super) fn row(row: &SourceRow) -> u64 {
     let fields = [
@@ -27,13 +25,8 @@ pub(super) fn row(row: &SourceRow) -> u64 {
     let metadata: u64 = pairs
         .map(|(key, value)| text(key) + self::value(value) + PAIR)
         .sum();
-    let node = if row.metadata.is_empty() {
-        0
-    } else {
-        FIRST_NODE
-    };
     let fields: u64 = fields.into_iter().flatten().map(text).sum();
-    size_of::<SourceRow>() as u64 + LOOKUPS + fields + locator(&row.locator) + node + metadata
+    size_of::<SourceRow>() as u64 + LOOKUPS + fields + locator(&row.locator) + ALLOCATION + metadata
 }
 
 pub(super) fn issue(issue: &RowIssue) -> u64 {
