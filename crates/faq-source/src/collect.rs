@@ -1,6 +1,7 @@
 //! Checks row after row and gathers the snapshot: ids, repeated questions, limits. The readers only say which value
 //! stands under which column; what is wrong with it is decided here, the same way for every format.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -180,6 +181,20 @@ fn metadata(value: Value) -> Option<MetadataValue> {
     })
 }
 
+/// Half a content hash: enough to tell a million texts apart.
+type Digest = [u8; 16];
+
+fn digest(text: &str) -> Digest {
+    let mut half = Digest::default();
+    for (half, whole) in half
+        .iter_mut()
+        .zip(ContentHash::of(text.as_bytes()).as_bytes())
+    {
+        *half = *whole;
+    }
+    half
+}
+
 /// Gathers the rows of one source.
 #[derive(Debug)]
 pub(crate) struct Collector {
@@ -187,10 +202,10 @@ pub(crate) struct Collector {
     snapshot: SourceSnapshot,
     /// Rows of data so far, whatever became of them.
     taken: u64,
-    ids: HashMap<String, u64>,
-    /// Questions by the hash of what is compared: the texts themselves are held once, in the rows. The second number
-    /// tells the entries apart.
-    questions: HashMap<ContentHash, (u64, u64)>,
+    /// The row of each id. The texts themselves are held once, in the rows.
+    ids: HashMap<Digest, u64>,
+    /// The row of each question, as it is compared, and a second number that tells the entries apart.
+    questions: HashMap<Digest, (u32, u32)>,
     passed_over: BTreeMap<String, (u64, u64, String)>,
     /// Bytes that are held already.
     held: u64,
@@ -266,13 +281,14 @@ impl Collector {
             draft.issues.push((IssueKind::Empty, None, problem));
         }
         if let Some(id) = &draft.row.id {
-            match self.ids.get(id) {
-                Some(first) => {
-                    let problem = format!("the id {:?} stands in row {first} already", shorten(id));
+            match self.ids.entry(digest(id)) {
+                Entry::Occupied(first) => {
+                    let (id, first) = (shorten(id), first.get());
+                    let problem = format!("the id {id:?} stands in row {first} already");
                     draft.issues.push((IssueKind::DuplicateId, None, problem));
                 }
-                None => {
-                    self.ids.insert(id.clone(), number);
+                Entry::Vacant(free) => {
+                    free.insert(number);
                 }
             }
         } else if !draft.variants.is_empty() {
@@ -314,10 +330,13 @@ impl Collector {
             return;
         }
         let question = normalise(&row.question).to_lowercase();
+        // No file within the limits has as many lines or entries as that.
+        let place = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let entry = place(entry);
         let (first, other) = *self
             .questions
-            .entry(ContentHash::of(question.as_bytes()))
-            .or_insert((number, entry));
+            .entry(digest(&question))
+            .or_insert((place(number), entry));
         if other != entry {
             let problem = format!("the question stands in row {first} already; both rows are kept");
             self.issue(IssueKind::DuplicateQuestion, row, None, problem);

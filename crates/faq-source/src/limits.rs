@@ -58,7 +58,7 @@ impl Default for SourceLimits {
             cells: 5_000_000,
             text_chars: 32_767,
             record_bytes: 1 << 20,
-            memory_bytes: 192 << 20,
+            memory_bytes: 208 << 20,
             workbook: WorkbookLimits::default(),
         }
     }

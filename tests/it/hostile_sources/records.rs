@@ -24,11 +24,11 @@ fn records_beyond_all_measure_are_refused() {
             format!("[{}", "[".repeat(20 << 20)),
             &["never closed"],
         ),
-        case("wordings.jsonl", wordings, &["more than 192 MiB of memory"]),
+        case("wordings.jsonl", wordings, &["more than 208 MiB of memory"]),
         case(
             "numbers.jsonl",
             numbers.repeat(40),
-            &["more than 192 MiB of memory"],
+            &["more than 208 MiB of memory"],
         ),
         case(
             "keys.jsonl",
@@ -38,7 +38,7 @@ fn records_beyond_all_measure_are_refused() {
         case(
             "broken.jsonl",
             "{\n".repeat(1_100_000),
-            &["more than 192 MiB of memory"],
+            &["more than 208 MiB of memory"],
         ),
         case("open.json", "[{\"question\":\"q\"},", &["never closed"]),
         case("wide.jsonl", b"\xff\xfe{\0\"\0", &["UTF-16"]),

@@ -37,11 +37,11 @@ fn tables_beyond_all_measure_are_refused() {
             format!("question{}\nq\n", ",h".repeat(257)),
             &["more than 256 columns in use"],
         ),
-        case("header.csv", header, &["more than 192 MiB of memory"]),
+        case("header.csv", header, &["more than 208 MiB of memory"]),
         case(
             "rows.csv",
             format!("question\n{}", "q\n".repeat(1_100_000)),
-            &["more than 192 MiB of memory"],
+            &["more than 208 MiB of memory"],
         ),
         case("nul.csv", vec![0; 1 << 20], &["no text"]),
         case(

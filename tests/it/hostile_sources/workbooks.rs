@@ -130,8 +130,8 @@ fn sheets_beyond_all_measure_are_refused() {
         ),
         case(
             "long.xlsx",
-            Book::new(&rows_of_numbers(500_000), "").stored(),
-            &["more than 192 MiB of memory"],
+            Book::new(&rows_of_numbers(800_000), "").stored(),
+            &["more than 208 MiB of memory"],
         ),
         case(
             "cells.xlsx",

@@ -312,7 +312,7 @@ fn a_long_header_is_not_copied_for_every_row_without_end() {
     assert_eq!(
         shown("f.csv", table, &SourceOptions::default()),
         [
-            "Limit: f.csv: reading the source takes more than 192 MiB of memory; split it, or leave columns out"
+            "Limit: f.csv: reading the source takes more than 208 MiB of memory; split it, or leave columns out"
         ]
     );
 }

@@ -256,7 +256,7 @@ fn an_answer_is_not_copied_for_very_many_wordings() {
     assert_eq!(
         shown("f.jsonl", line, &SourceOptions::default()),
         [
-            "Limit: f.jsonl: reading the source takes more than 192 MiB of memory; split it, or leave columns out"
+            "Limit: f.jsonl: reading the source takes more than 208 MiB of memory; split it, or leave columns out"
         ]
     );
 }
