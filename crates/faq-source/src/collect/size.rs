@@ -21,7 +21,7 @@ pub(super) fn row(row: &SourceRow) -> u64 {
     ];
     let pairs = row.metadata.iter();
     let metadata: u64 = pairs
-        .map(|(key, value)| text(key) + self::value(value) + PAIR)
+        .map(|(key, value)| key.len() as u64 + ALLOCATION + self::value(value) + PAIR)
         .sum();
     let fields: u64 = fields.into_iter().flatten().map(text).sum();
     size_of::<SourceRow>() as u64 + LOOKUPS + fields + locator(&row.locator) + ALLOCATION + metadata
