@@ -22,6 +22,7 @@ mod model;
 mod names;
 mod rules;
 mod store;
+mod upkeep;
 mod vector;
 
 #[cfg(feature = "testing")]
@@ -46,4 +47,5 @@ pub use store::{
     CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, StoreBytes, StoreStatus,
     StoredVector,
 };
+pub use upkeep::{CopyReport, DamagedRow, RepairReport};
 pub use vector::{Embedding, EmbeddingError};
