@@ -44,7 +44,11 @@ impl Failure {
     /// Whether the data, not the call or the place, is at fault.
     pub(crate) fn is_corrupt(&self) -> bool {
         match self {
-            Self::Database(error) => kind_of(error) == StoreErrorKind::Corrupt,
+            // A stored value that is larger than any we write: its length is what is damaged.
+            Self::Database(error) => {
+                kind_of(error) == StoreErrorKind::Corrupt
+                    || code_of(error) == Some(ErrorCode::TooBig)
+            }
             Self::Store(error) => error.kind() == StoreErrorKind::Corrupt,
         }
     }
@@ -64,6 +68,10 @@ impl Failure {
             Self::Database(error) => {
                 let kind = kind_of(&error);
                 let message = match (kind, code_of(&error)) {
+                    _ if must_be_undone(&error) => format!(
+                        "a change of the store was cut off and must be undone first; run `smart-support schema \
+                         migrate`: {place}"
+                    ),
                     (StoreErrorKind::Busy, _) => format!(
                         "another process is writing to the store; wait for it and run the command again: {place}"
                     ),
@@ -85,7 +93,8 @@ impl Failure {
                         format!("not a Smart Support store; name another path: {place}")
                     }
                     (StoreErrorKind::Corrupt, _) => format!(
-                        "the store is damaged; run `smart-support validate` and restore a backup: {place}"
+                        "the store is damaged; see what is wrong with `smart-support validate`, put it right with \
+                         `smart-support repair`: {place}"
                     ),
                     (StoreErrorKind::Invalid, _) => {
                         format!("a text or a vector is too large for the store: {place}")
@@ -105,12 +114,24 @@ fn no_room(error: &rusqlite::Error) -> bool {
         || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
+/// A reader has met the journal of a write that was cut off: only a writer may roll it back.
+fn must_be_undone(error: &rusqlite::Error) -> bool {
+    const READONLY_ROLLBACK: i32 = 8 | 3 << 8;
+    error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == READONLY_ROLLBACK)
+}
+
 fn code_of(error: &rusqlite::Error) -> Option<ErrorCode> {
     error.sqlite_error_code()
 }
 
 fn kind_of(error: &rusqlite::Error) -> StoreErrorKind {
     use rusqlite::Error as E;
+    // Every statement of this crate fits its own schema: one that does not meets a damaged one.
+    if matches!(error, E::SqlInputError { .. }) && code_of(error) == Some(ErrorCode::Unknown) {
+        return StoreErrorKind::Corrupt;
+    }
     match code_of(error) {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
         Some(
@@ -127,9 +148,10 @@ fn kind_of(error: &rusqlite::Error) -> StoreErrorKind {
         Some(ErrorCode::TooBig) => StoreErrorKind::Invalid,
         Some(ErrorCode::OutOfMemory) => StoreErrorKind::Unavailable,
         Some(_) => StoreErrorKind::Internal,
-        // A column that does not hold what our own schema says it holds.
+        // A column that does not hold what our own schema says it holds, or a row that always is there and is not.
         None => match error {
-            E::FromSqlConversionFailure(..)
+            E::QueryReturnedNoRows
+            | E::FromSqlConversionFailure(..)
             | E::IntegralValueOutOfRange(..)
             | E::InvalidColumnType(..)
             | E::Utf8Error(..) => StoreErrorKind::Corrupt,

@@ -53,6 +53,21 @@ pub(crate) fn place_guard(
     guard(&bytes)
 }
 
+/// A checksum that covers more numbers: by which run, and when. They are no answer to anyone, and a flipped bit in them
+/// is damage all the same.
+pub(crate) fn sealed(checksum: i64, numbers: &[i64]) -> i64 {
+    let bytes: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    checksum ^ guard(&bytes)
+}
+
+/// Whether a stored checksum is this one, with those numbers or, in a store written before they were covered, without.
+pub(crate) fn fits(stored: i64, checksum: i64, numbers: &[i64]) -> bool {
+    stored == sealed(checksum, numbers) || stored == checksum
+}
+
 fn absorb(lanes: &mut [u64; LANES], block: &[u8; 8 * LANES]) {
     let (words, _) = block.as_chunks::<8>();
     for (lane, word) in lanes.iter_mut().zip(words) {

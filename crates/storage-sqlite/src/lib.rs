@@ -5,26 +5,34 @@
 //! [`storage_core::EmbeddingStore`]; how this one keeps it, in the modules below.
 
 mod connection;
+mod copy;
 mod error;
 mod guard;
 mod header;
 mod lock;
+mod log;
 mod open;
 mod ops;
 mod options;
 mod page_size;
+mod partial;
 mod reader;
 mod readers;
+mod repair;
+mod replace;
 mod rows;
+mod salvage;
 mod schema;
 mod sql;
 mod store;
 mod worker;
 
 pub use connection::sqlite_version;
+pub use copy::{backup, restore};
 pub use lock::{WriterLock, writer};
 pub use open::{
     create_or_open, migrate, open, open_in_memory, open_read_only, schema_latest, schema_status,
 };
 pub use options::{Migrated, Place, SqliteOptions};
+pub use repair::{RepairOptions, repair};
 pub use store::SqliteStore;

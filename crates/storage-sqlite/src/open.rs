@@ -1,6 +1,6 @@
 //! Opening, creating and migrating: the only functions of this crate that are not methods of a store.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use storage_core::{Result, SchemaStatus};
@@ -9,8 +9,10 @@ use crate::connection;
 use crate::error::{Failure, Outcome};
 use crate::header;
 use crate::lock::{self, WriterLock};
+use crate::log;
 use crate::options::{Migrated, Place, SqliteOptions};
 use crate::page_size;
+use crate::partial;
 use crate::reader::Reader;
 use crate::schema;
 use crate::store::SqliteStore;
@@ -123,6 +125,7 @@ pub fn migrate(options: &SqliteOptions) -> Result<Migrated> {
 fn look(path: &Path, options: &SqliteOptions) -> Outcome<()> {
     let place = &options.place;
     let header = header::read(path)?.ok_or_else(|| schema::old(0, place))?;
+    log::require_whole(path)?;
     if header.user_version != schema::latest() || header::has_log(path) {
         // The header may lag behind a log. Looking through a reader changes nothing, whatever it finds.
         drop(Reader::open(path, options.busy_timeout)?);
@@ -186,34 +189,17 @@ fn migrate_file(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
 /// Creates an empty file, and the directories above it. Whoever comes second finds it there.
 fn create_file(path: &Path) -> Outcome<()> {
     let failed = |error| header::unreadable(error, path);
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(parent).map_err(|error| {
-            Failure::Store(
-                storage_core::StoreError::new(
-                    storage_core::StoreErrorKind::Io,
-                    "migrate",
-                    format!(
-                        "the store's directory cannot be created: {}",
-                        parent.display()
-                    ),
-                )
-                .with_source(error),
-            )
-        })?;
-    }
+    partial::create_directories(path, "migrate")?;
     let mut new = OpenOptions::new();
     new.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
     match new.open(path) {
-        Ok(file) => sync_directory(&file, path).map_err(failed),
+        // SQLite makes new names durable for its journals only.
+        Ok(file) => file
+            .sync_all()
+            .and_then(|()| partial::sync_directory(path))
+            .map_err(failed),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(Failure::Store(
             storage_core::StoreError::new(
@@ -224,16 +210,4 @@ fn create_file(path: &Path) -> Outcome<()> {
             .with_source(error),
         )),
     }
-}
-
-/// Makes the new name outlive a power cut; SQLite does so for its journals only.
-fn sync_directory(file: &File, path: &Path) -> std::io::Result<()> {
-    file.sync_all()?;
-    if cfg!(unix) {
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
 }

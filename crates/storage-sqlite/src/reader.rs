@@ -14,6 +14,7 @@ use storage_core::StoreErrorKind;
 use crate::connection;
 use crate::error::{Failure, Outcome};
 use crate::header::{self, Header, Stamp};
+use crate::log;
 use crate::options::Place;
 use crate::schema;
 
@@ -53,6 +54,7 @@ impl Reader {
         let Some(Header { wal, .. }) = header::read(path)? else {
             return Ok(None);
         };
+        log::require_whole(path)?;
         let immutable = wal && !header::has_log(path);
         let conn = connection::reader(path, immutable, timeout)?;
         Ok(Some(Self {

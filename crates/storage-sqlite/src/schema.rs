@@ -1,5 +1,7 @@
 //! The schema's history, and how a file is brought up to date.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use storage_core::{
     ContentHash, Migration, MigrationError, PendingMigrations, SchemaStatus, StoreErrorKind,
@@ -100,6 +102,20 @@ pub(crate) fn migrate(conn: &mut Connection, place: &Place) -> Outcome<SchemaSta
         tracing::debug!(version = next.version, name = next.name, "schema migrated");
     }
     Ok(before.unwrap_or_else(fresh))
+}
+
+/// A store without a row, to compare with.
+pub(crate) fn blank() -> Outcome<Connection> {
+    let mut conn = crate::connection::memory()?;
+    migrate(&mut conn, &Place::Memory)?;
+    Ok(conn)
+}
+
+/// Tables and indices by name, with the words that created them.
+pub(crate) fn objects(conn: &Connection) -> Outcome<BTreeMap<String, Option<String>>> {
+    let mut statement = conn.prepare(sql::SCHEMA_OBJECTS)?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Marks an empty file as ours; refuses anyone else's. The mark is written with the first tables or not at all.

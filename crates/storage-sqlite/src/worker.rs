@@ -40,7 +40,8 @@ impl Session {
 pub(crate) fn within<T>(conn: &Connection, read: &dyn Fn(&Connection) -> Outcome<T>) -> Outcome<T> {
     let transaction = conn.unchecked_transaction()?;
     let found = read(&transaction)?;
-    transaction.commit()?;
+    // Nothing was written. A commit would fail on a damaged store for what the read has met, and hide what it found.
+    transaction.rollback()?;
     Ok(found)
 }
 

@@ -11,7 +11,7 @@ use storage_core::{
 use super::ledger::run_number;
 use super::vectors::{Versions, vector};
 use crate::error::{Failure, Outcome};
-use crate::guard::place_guard;
+use crate::guard::{place_guard, sealed};
 use crate::{rows, sql};
 
 pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> {
@@ -74,6 +74,8 @@ struct Record {
     id: i64,
     category: Option<String>,
     source: i64,
+    /// Run, creation, last change: what a checksum covers besides the row's place.
+    stamp: [i64; 3],
 }
 
 struct Work<'a> {
@@ -163,6 +165,7 @@ impl Work<'_> {
                     id: row.get(0)?,
                     category: row.get(1)?,
                     source: row.get(2)?,
+                    stamp: [row.get(3)?, row.get(4)?, row.get(5)?],
                 })
             })
             .optional()?;
@@ -205,7 +208,7 @@ impl Work<'_> {
         let document = row.document();
         let record = match self.record(&document.key)? {
             Some(record) => {
-                self.update(record.id, row)?;
+                self.update(&record, row)?;
                 *self.categories.entry(record.category).or_default() -= 1;
                 self.conn
                     .prepare_cached(sql::DROP_INPUTS)?
@@ -256,7 +259,16 @@ impl Work<'_> {
                 self.run,
                 self.changes.applied_at.0,
                 row.record().as_bytes().as_slice(),
-                self.guard(&document.key, source, &document.locator),
+                self.guard(
+                    &document.key,
+                    source,
+                    &document.locator,
+                    &[
+                        self.run,
+                        self.changes.applied_at.0,
+                        self.changes.applied_at.0
+                    ],
+                ),
                 document.locator.sheet,
                 document.locator.row,
                 document.locator.page,
@@ -271,12 +283,14 @@ impl Work<'_> {
         Ok(self.conn.last_insert_rowid())
     }
 
-    fn update(&mut self, record: i64, row: &Row) -> Outcome<()> {
+    fn update(&mut self, record: &Record, row: &Row) -> Outcome<()> {
         let document = row.document();
         let source = self.source(&document.source)?;
         let (start, end) = document.locator.span.unzip();
+        let [_, created, _] = record.stamp;
+        let stamp = [self.run, created, self.changes.applied_at.0];
         self.conn.prepare_cached(sql::UPDATE_RECORD)?.execute((
-            record,
+            record.id,
             source,
             self.run,
             self.changes.applied_at.0,
@@ -291,7 +305,7 @@ impl Work<'_> {
             &document.title,
             &document.body,
             metadata(document)?,
-            self.guard(&document.key, source, &document.locator),
+            self.guard(&document.key, source, &document.locator, &stamp),
         ))?;
         Ok(())
     }
@@ -306,13 +320,14 @@ impl Work<'_> {
             locator.page,
             start,
             end,
-            self.guard(key, record.source, locator),
+            self.guard(key, record.source, locator, &record.stamp),
         ))?;
         Ok(())
     }
 
-    fn guard(&self, key: &DocumentKey, source: i64, locator: &Locator) -> i64 {
-        place_guard(self.collection, &key.document, key.chunk, source, locator)
+    fn guard(&self, key: &DocumentKey, source: i64, locator: &Locator, stamp: &[i64; 3]) -> i64 {
+        let place = place_guard(self.collection, &key.document, key.chunk, source, locator);
+        sealed(place, stamp)
     }
 
     /// Refers a row to a stored vector, and says of which version.

@@ -5,11 +5,11 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use storage_core::{
     Check, CollectionName, ContentHash, EmbedText, Embedding, InputHash, IntegrityReport,
-    RecordHash, check_names as names,
+    RecordHash, VersionId, check_names as names,
 };
 
 use crate::error::{Failure, Outcome};
-use crate::guard::{guard, place_guard};
+use crate::guard::{fits, guard, place_guard};
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::{schema, sql};
 
@@ -42,6 +42,23 @@ pub(crate) fn check(conn: &Connection) -> Outcome<IntegrityReport> {
     report.make(names::ORPHANS, || orphans(conn))?;
     report.make(names::FOREIGN_KEYS, || foreign_keys(conn))?;
     report.make(names::GENERATION, || generation(conn))?;
+    Ok(IntegrityReport {
+        checks: report.checks,
+    })
+}
+
+/// What can be said of a store of an older schema: whether its pages hold together.
+pub(crate) fn structure(conn: &Connection) -> Outcome<IntegrityReport> {
+    let mut report = Report::default();
+    report.make(names::CONNECTION, || {
+        let found = structure_faults(conn)?;
+        Ok(Check::compare(
+            names::CONNECTION,
+            found.join("; "),
+            "ok",
+            "the file's own structure",
+        ))
+    })?;
     Ok(IntegrityReport {
         checks: report.checks,
     })
@@ -97,7 +114,8 @@ impl Faults {
     }
 }
 
-fn pages(conn: &Connection) -> Outcome<Check> {
+/// The first faults of the pages and indices, or "ok".
+fn structure_faults(conn: &Connection) -> Outcome<Vec<String>> {
     let mut found = Vec::new();
     // The full check, not the quick one: it compares every index with its table, and so finds a changed key.
     conn.pragma_query(None, "integrity_check", |row| {
@@ -105,8 +123,14 @@ fn pages(conn: &Connection) -> Outcome<Check> {
         Ok(())
     })?;
     found.truncate(NAMED);
+    Ok(found)
+}
+
+fn pages(conn: &Connection) -> Outcome<Check> {
+    let found = structure_faults(conn)?;
     // The small tables have no hashes of their own: that they can be read is what can be said of them.
-    for collection in super::status::status(conn)?.collections {
+    let status = super::status::status(conn)?;
+    for collection in status.collections {
         super::read::sources(conn, &collection.name)?;
         super::ledger::runs(conn, &collection.name, usize::MAX)?;
     }
@@ -119,14 +143,36 @@ fn pages(conn: &Connection) -> Outcome<Check> {
     ))
 }
 
+/// Versions whose id is not the digest of their model: their vectors would be compared with another model's.
+fn misnamed(conn: &Connection) -> Outcome<Faults> {
+    let mut faults = Faults::default();
+    for version in super::status::status(conn)?.versions {
+        if VersionId::of(&version.model, &version.nonce) != version.id {
+            faults.add(|| format!("version {} is not that of {}", version.id, version.model));
+        }
+    }
+    Ok(faults)
+}
+
 fn schema_version(conn: &Connection) -> Outcome<Check> {
     let found: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(Check::compare(
+    let mut check = Check::compare(
         names::SCHEMA_VERSION,
         found,
         schema::latest(),
         "the schema's number",
-    ))
+    );
+    // Its words as well: SQLite believes whatever stands there. Objects that somebody added are none of ours.
+    let ours = schema::objects(&schema::blank()?)?;
+    let stored = schema::objects(conn)?;
+    let mut changed = ours
+        .iter()
+        .filter(|(name, sql)| stored.get(*name) != Some(sql));
+    if let Some((name, _)) = changed.next() {
+        check.ok = false;
+        check.detail = format!("a table or an index is not as it was created: {name}");
+    }
+    Ok(check)
 }
 
 /// What a walk over every row of every collection found.
@@ -172,7 +218,7 @@ impl Rows {
         [
             self.unready.check(
                 names::EMBEDDING_VERSION,
-                "collections that serve a version that is not ready",
+                "versions that are not what their id says, and collections that serve one that is not ready",
             ),
             templates,
             categories,
@@ -185,7 +231,10 @@ impl Rows {
 }
 
 fn all_rows(conn: &Connection) -> Outcome<Option<Rows>> {
-    let mut found = Rows::default();
+    let mut found = Rows {
+        unready: misnamed(conn)?,
+        ..Rows::default()
+    };
     let mut statement = conn.prepare_cached(sql::CHECK_COLLECTIONS)?;
     let mut collections = statement.query(())?;
     while let Some(row) = collections.next()? {
@@ -270,7 +319,13 @@ fn collection_rows(
         let key = &document.key;
         let number: i64 = row.get(2)?;
         let expected = place_guard(id, &key.document, key.chunk, number, &document.locator);
-        let place_fits = row.get::<_, i64>(DOCUMENT_COLUMNS + 2)? == expected;
+        let column = DOCUMENT_COLUMNS + 2;
+        let stamp = [
+            row.get(column + 1)?,
+            row.get(column + 2)?,
+            row.get(column + 3)?,
+        ];
+        let place_fits = fits(row.get(column)?, expected, &stamp);
         if !hash_fits || !input_fits || !place_fits {
             found.wrong_hashes.add(place);
         }
@@ -288,10 +343,11 @@ fn vectors(conn: &Connection) -> Outcome<Check> {
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let dimensions: Option<u32> = row.get(4)?;
+        let stamp = [row.get(5)?, row.get(6)?];
         let sound = match (row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?) {
             (ValueRef::Blob(checksum), ValueRef::Integer(expected), ValueRef::Blob(bytes)) => {
                 checksum == ContentHash::of(bytes).as_bytes()
-                    && expected == guard(bytes)
+                    && fits(expected, guard(bytes), &stamp)
                     && Embedding::from_le_bytes(bytes)
                         .is_ok_and(|embedding| Some(embedding.dimensions()) == dimensions)
             }
@@ -339,10 +395,16 @@ fn generation(conn: &Connection) -> Outcome<Check> {
     while let Some(row) = rows.next()? {
         sum = sum.saturating_add(row.get(2)?);
     }
-    Ok(Check::compare(
+    let mut check = Check::compare(
         names::GENERATION,
         super::status::generation(conn)?.0,
         sum,
         "the store's counter, against the sum of the collections'",
-    ))
+    );
+    let named: bool = conn.query_row(sql::CHECK_STORE_ID, (), |row| row.get(0))?;
+    if !named {
+        check.ok = false;
+        check.detail = "the store's identity is not 32 hexadecimal digits".to_owned();
+    }
+    Ok(check)
 }

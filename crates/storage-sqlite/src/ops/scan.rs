@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter};
 
 use crate::error::{Failure, Outcome};
-use crate::guard::guard;
+use crate::guard::{fits, guard};
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::sql;
 
@@ -77,7 +77,7 @@ impl Scan {
                 Failure::corrupt(
                     "scan",
                     format!(
-                        "{fault}; run `smart-support validate`: {:?} chunk {}",
+                        "{fault}; run `smart-support repair`, then `smart-support sync`: {:?} chunk {}",
                         document.key.document, document.key.chunk
                     ),
                 )
@@ -111,7 +111,11 @@ fn embedding(row: &rusqlite::Row<'_>, dimensions: u32) -> Result<Embedding, Stri
     if bytes.len() as u64 != 4 * u64::from(dimensions) {
         return Err("a vector has the wrong length".to_owned());
     }
-    if guard(bytes) != expected {
+    let stamp = [row.get(column + 2), row.get(column + 3)];
+    let [Ok(run), Ok(created)] = stamp else {
+        return Err("when a vector was stored is no number".to_owned());
+    };
+    if !fits(expected, guard(bytes), &[run, created]) {
         return Err("a vector does not match its checksum".to_owned());
     }
     Embedding::from_le_bytes(bytes).map_err(|error| error.to_string())

@@ -10,7 +10,7 @@ use storage_core::{
 
 use super::ledger;
 use crate::error::{Failure, Outcome};
-use crate::guard::guard;
+use crate::guard::{guard, sealed};
 use crate::{rows, sql};
 
 /// A version's number and length.
@@ -117,7 +117,7 @@ pub(crate) fn put(
             stored.key.input.as_bytes().as_slice(),
             rows::variant_bytes(stored.key.variant.as_ref()),
             ContentHash::of(&bytes).as_bytes().as_slice(),
-            guard(&bytes),
+            sealed(guard(&bytes), &[run, at.0]),
             run,
             at.0,
             &bytes[..],

@@ -6,9 +6,11 @@
     reason = "these are tests, helpers included"
 )]
 
+mod chaos;
 mod conformance;
 mod damage;
 mod model;
 mod places;
 mod schema;
+mod whole;
 mod writers;

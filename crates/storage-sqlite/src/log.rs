@@ -1,0 +1,223 @@
+//! A write-ahead log, read as SQLite's recovery reads it, and further: recovery stops at the first page that does not
+//! fit, says nothing about what comes behind it, and takes a log that is gone for one that was never there. What was
+//! committed last would vanish without a word.
+//!
+//! Two witnesses tell. The log itself: a power cut may tear the last transaction, which nobody was promised, but it
+//! cannot leave another one behind it. And the index that SQLite keeps beside the log, which a killed process leaves:
+//! it names a page only after the page reached the disk.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::error::{Failure, Outcome};
+use crate::{header, lock};
+
+const HEADER: usize = 32;
+const FRAME: usize = 24;
+
+/// What a log holds.
+#[derive(Default)]
+pub(crate) struct Log {
+    /// The size its header names; `None` where there is no log.
+    pub(crate) page_size: Option<usize>,
+    /// The newest committed content of each page that is not in the store itself yet.
+    pub(crate) pages: HashMap<u32, Vec<u8>>,
+    /// Frames that SQLite would use.
+    valid: usize,
+    /// Pages behind the first damaged one.
+    pub(crate) beyond: Vec<Vec<u8>>,
+    /// Whether those prove a damage. A power cut may tear the last transaction, which nobody was promised; it cannot
+    /// leave another one behind it.
+    torn_inside: bool,
+    /// Tells one filling of the log from the next: the first number counts, the second is random.
+    salts: [u8; 8],
+    /// Whether the header is one.
+    sound: bool,
+    /// Where in the log each page is newest.
+    newest: HashMap<u32, usize>,
+}
+
+/// What the log's index says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Index {
+    /// Frames in the log.
+    frames: usize,
+    /// How many of them were copied into the store.
+    copied: usize,
+    salts: [u8; 8],
+}
+
+/// Refuses a store whose log has lost what was committed. While somebody of ours writes, SQLite goes by the index in
+/// memory and nothing is read again: then there is nothing to ask.
+pub(crate) fn require_whole(path: &Path) -> Outcome<()> {
+    const TRIES: usize = 5;
+    let beside = |suffix: &str| header::beside(path, suffix).exists();
+    if !(beside("-wal") || beside("-shm")) || lock::writer(path).is_some() {
+        return Ok(());
+    }
+    let failed = |error| header::unreadable(error, path);
+    for _ in 0..TRIES {
+        let index = index(path).map_err(failed)?;
+        let log = whole(path).map_err(failed)?;
+        let Some(fault) = fault(&log, index) else {
+            return Ok(());
+        };
+        // Another program may be writing: then the index has moved on.
+        if self::index(path).map_err(failed)? == index {
+            return Err(Failure::corrupt(
+                "open",
+                format!(
+                    "the store's log is damaged, and {fault}; run `smart-support repair`, then `smart-support sync`: {}",
+                    path.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What is lost, if anything is.
+fn fault(log: &Log, index: Option<Index>) -> Option<String> {
+    if log.torn_inside {
+        return Some("what was committed behind the damage is lost".to_owned());
+    }
+    let index = index.filter(|index| index.frames > 0)?;
+    let missing = index.frames > index.copied;
+    let lost = if !log.sound {
+        missing.then_some(index.frames)
+    } else if log.salts == index.salts {
+        // Even where all of it was copied: half a log would put old pages before the store's new ones.
+        (log.valid < index.frames).then(|| index.frames - log.valid)
+    } else {
+        let count = |salts: [u8; 8]| u32::from_be_bytes([salts[0], salts[1], salts[2], salts[3]]);
+        // An index that a power cut left behind is older than its log.
+        let older = count(log.salts).wrapping_sub(count(index.salts)) < 1 << 31;
+        (missing && !older).then_some(index.frames)
+    };
+    lost.map(|pages| format!("{pages} committed pages of {} are lost", index.frames))
+}
+
+/// Reads the index beside a log; `None` where there is none, or none that can be believed.
+fn index(path: &Path) -> io::Result<Option<Index>> {
+    const COPY: usize = 48;
+    let mut bytes = Vec::new();
+    match File::open(header::beside(path, "-shm")) {
+        Ok(file) => file.take(2 * COPY as u64 + 4).read_to_end(&mut bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if bytes.len() < 2 * COPY + 4 || bytes[..COPY] != bytes[COPY..2 * COPY] || bytes[12] != 1 {
+        return Ok(None);
+    }
+    // It is shared memory, so its numbers are as this machine writes them.
+    let native =
+        |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let sums = checksum([0, 0], &bytes[..40], cfg!(target_endian = "big"));
+    if sums != [native(40), native(44)] {
+        return Ok(None);
+    }
+    let mut salts = [0; 8];
+    salts.copy_from_slice(&bytes[32..40]);
+    Ok(Some(Index {
+        frames: native(16) as usize,
+        copied: native(2 * COPY) as usize,
+        salts,
+    }))
+}
+
+/// Reads the log beside a store; one that is missing, empty or no log at all holds nothing.
+pub(crate) fn read(path: &Path) -> io::Result<Log> {
+    let index = index(path)?;
+    let mut log = whole(path)?;
+    if let Some(index) = index.filter(|index| index.salts == log.salts) {
+        // Of what was copied, the store has the newest.
+        log.newest.retain(|_, at| *at >= index.copied);
+    }
+    let newest = &log.newest;
+    log.pages.retain(|number, _| newest.contains_key(number));
+    Ok(log)
+}
+
+fn whole(path: &Path) -> io::Result<Log> {
+    let bytes = match fs::read(header::beside(path, "-wal")) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Log::default()),
+        Err(error) => return Err(error),
+    };
+    Ok(parse(&bytes))
+}
+
+fn number(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn parse(bytes: &[u8]) -> Log {
+    let mut log = Log::default();
+    if bytes.len() < HEADER {
+        return log;
+    }
+    let size = number(bytes, 8) as usize;
+    if !size.is_power_of_two() || !(512..=65_536).contains(&size) {
+        return log;
+    }
+    log.page_size = Some(size);
+    log.salts.copy_from_slice(&bytes[16..24]);
+    let big = number(bytes, 0) & 1 == 1;
+    let mut sums = checksum([0, 0], &bytes[..24], big);
+    let mut sound =
+        number(bytes, 0) >> 1 == 0x377f_0682 >> 1 && sums == [number(bytes, 24), number(bytes, 28)];
+    log.sound = sound;
+    // What the transaction that is being read changed so far.
+    let mut open: Vec<(u32, usize, &[u8])> = Vec::new();
+    let mut commit_behind = false;
+    for (at, frame) in bytes[HEADER..].chunks_exact(FRAME + size).enumerate() {
+        let of_this_log = frame[8..16] == bytes[16..24];
+        let page = &frame[FRAME..];
+        if sound {
+            sums = checksum(checksum(sums, &frame[..8], big), page, big);
+            sound = of_this_log && sums == [number(frame, 16), number(frame, 20)];
+        }
+        let commit = number(frame, 4) != 0;
+        if sound {
+            open.push((number(frame, 0), at, page));
+            if commit {
+                log.valid = at + 1;
+                for (number, at, page) in open.drain(..) {
+                    log.newest.insert(number, at);
+                    log.pages.insert(number, page.to_vec());
+                }
+            }
+        } else if of_this_log {
+            log.torn_inside |= commit_behind;
+            log.beyond.push(page.to_vec());
+        }
+        if !sound {
+            commit_behind |= of_this_log && commit;
+        }
+    }
+    log.beyond
+        .extend(open.into_iter().map(|(.., page)| page.to_vec()));
+    log
+}
+
+fn checksum([mut first, mut second]: [u32; 2], bytes: &[u8], big: bool) -> [u32; 2] {
+    let word = |bytes: [u8; 4]| {
+        if big {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
+    };
+    let (words, _) = bytes.as_chunks::<8>();
+    for [a, b, c, d, e, f, g, h] in words {
+        first = first
+            .wrapping_add(word([*a, *b, *c, *d]))
+            .wrapping_add(second);
+        second = second
+            .wrapping_add(word([*e, *f, *g, *h]))
+            .wrapping_add(first);
+    }
+    [first, second]
+}

@@ -1,0 +1,2 @@
+-- A run that rows or vectors name and nothing else is known of.
+INSERT INTO runs (run_id, id) VALUES (?1, ?2)

@@ -1,0 +1,2 @@
+INSERT INTO run_undo (run_id, collection_id, document, chunk, replaced) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT DO NOTHING
