@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub(crate) started: Instant,
     /// The command as it was typed, without its arguments: they may hold what is nobody's business.
     pub(crate) command: &'static str,
+    /// Whether more was asked for with `-v`.
+    pub(crate) verbose: bool,
 }
 
 /// An open store, and why it is not the one that was asked for, if so.
@@ -47,6 +49,16 @@ impl App {
             writer: self.writer(),
         };
         Ok(parts::open(&self.settings.store, opening)?)
+    }
+
+    /// How a command that looks after the store wants it: nobody else writes meanwhile.
+    pub(crate) fn opening(&self) -> Opening {
+        Opening {
+            access: Access::Write,
+            dimensions: None,
+            wait: self.settings.wait,
+            writer: self.writer(),
+        }
     }
 
     /// What others are told who find the store busy.

@@ -57,6 +57,7 @@ fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
         tracing::warn!("{warning}");
     }
     let app = App {
+        verbose: cli.global.verbose > 0,
         settings,
         output,
         started,

@@ -1,8 +1,11 @@
 //! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
 
+use std::path::Path;
+
 use serde::Serialize;
 use storage_core::{
-    Document, EmbeddingModel, EmbeddingVersion, IntegrityReport, RunRecord, StoreStatus, Timestamp,
+    CopyReport, DamagedRow, Document, EmbeddingModel, EmbeddingVersion, IntegrityReport,
+    RepairReport, RunRecord, StoreStatus, Timestamp,
 };
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
@@ -199,6 +202,113 @@ impl From<&IntegrityReport> for Validation {
         Self {
             ok: report.is_ok(),
             checks: checks.collect(),
+        }
+    }
+}
+
+/// `backup` and `restore`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Copy {
+    pub(crate) store: String,
+    pub(crate) backup: String,
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
+    pub(crate) vectors: u64,
+    pub(crate) generation: u64,
+    pub(crate) schema_version: u32,
+    /// Migrations that a restored store still needs.
+    pub(crate) pending: Vec<String>,
+    pub(crate) validation: Option<Validation>,
+    /// Whether the copy was put in its place.
+    pub(crate) written: bool,
+    /// Where `restore` keeps what was there.
+    pub(crate) kept: Option<String>,
+    pub(crate) seconds: f64,
+}
+
+impl Copy {
+    pub(crate) fn of(report: &CopyReport, store: String, backup: &Path, seconds: f64) -> Self {
+        Self {
+            store,
+            backup: backup.display().to_string(),
+            bytes: report.bytes,
+            records: report.records,
+            vectors: report.vectors,
+            generation: report.generation.0,
+            schema_version: report.schema.current,
+            pending: report.schema.pending.clone(),
+            validation: report.validation.as_ref().map(Validation::from),
+            written: report.published,
+            kept: report.kept.as_ref().map(|path| path.display().to_string()),
+            seconds,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Damaged {
+    pub(crate) collection: String,
+    pub(crate) id: String,
+    pub(crate) chunk: u32,
+    pub(crate) sheet: Option<String>,
+    pub(crate) row: Option<u64>,
+    pub(crate) reason: String,
+}
+
+impl From<&DamagedRow> for Damaged {
+    fn from(row: &DamagedRow) -> Self {
+        Self {
+            collection: row.key.collection.to_string(),
+            id: row.key.document.clone(),
+            chunk: row.key.chunk,
+            sheet: row.locator.sheet.clone(),
+            row: row.locator.row,
+            reason: row.reason.clone(),
+        }
+    }
+}
+
+/// `repair`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Repair {
+    pub(crate) store: String,
+    pub(crate) dry_run: bool,
+    /// Whether nothing was wrong in the first place.
+    pub(crate) sound: bool,
+    /// Whether the store was replaced.
+    pub(crate) written: bool,
+    /// What was wrong.
+    pub(crate) found: Validation,
+    pub(crate) records_kept: u64,
+    pub(crate) records_lost: Vec<Damaged>,
+    pub(crate) vectors_kept: u64,
+    pub(crate) vectors_lost: u64,
+    pub(crate) to_embed: Vec<Damaged>,
+    pub(crate) recomputed: Vec<String>,
+    pub(crate) validation: Option<Validation>,
+    /// Where the damaged store is kept.
+    pub(crate) kept: Option<String>,
+    pub(crate) seconds: f64,
+}
+
+impl Repair {
+    pub(crate) fn of(report: &RepairReport, store: String, dry_run: bool, seconds: f64) -> Self {
+        let rows = |rows: &[DamagedRow]| rows.iter().map(Damaged::from).collect();
+        Self {
+            store,
+            dry_run,
+            sound: report.was_sound(),
+            written: report.written,
+            found: Validation::from(&report.found),
+            records_kept: report.records_kept,
+            records_lost: rows(&report.records_lost),
+            vectors_kept: report.vectors_kept,
+            vectors_lost: report.vectors_lost,
+            to_embed: rows(&report.to_embed),
+            recomputed: report.recomputed.clone(),
+            validation: report.validation.as_ref().map(Validation::from),
+            kept: report.kept.as_ref().map(|path| path.display().to_string()),
+            seconds,
         }
     }
 }

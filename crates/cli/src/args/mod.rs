@@ -1,6 +1,7 @@
 //! What was typed. Clap types only: what it means is decided in `settings`.
 
 mod sync;
+mod upkeep;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 pub(crate) use sync::{MigrateArgs, SourceArgs, SyncArgs};
+pub(crate) use upkeep::{BackupArgs, RepairArgs, RestoreArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -162,6 +164,12 @@ pub(crate) enum Command {
     /// Show or apply schema migrations
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Copy the store into one file, checked, while others read and write it
+    Backup(BackupArgs),
+    /// Put a backup in the store's place
+    Restore(RestoreArgs),
+    /// Put right what validate found, from what is already paid for
+    Repair(RepairArgs),
     /// Measure accuracy on questions whose answers are known
     Eval(EvalArgs),
     /// Get the local model's weights ahead of time
@@ -199,6 +207,9 @@ impl Command {
             Self::Search(_) => "search",
             Self::Status => "status",
             Self::Schema(_) => "schema",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::Repair(_) => "repair",
             Self::Eval(_) => "eval",
             Self::Model(_) => "model",
             Self::Config(_) => "config",

@@ -2,11 +2,13 @@
 
 mod cache;
 mod config;
+mod copies;
 mod doctor;
 mod eval;
 mod migrate;
 mod model;
 mod reference;
+mod repair;
 mod schema;
 mod search;
 mod source;
@@ -59,6 +61,9 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Search(args) => search::run(app, args).await,
         Command::Status => status::run(app).await,
         Command::Schema(command) => schema::run(app, command),
+        Command::Backup(args) => copies::backup(app, args),
+        Command::Restore(args) => copies::restore(app, args),
+        Command::Repair(args) => repair::run(app, args),
         Command::Eval(args) => eval::run(app, args).await,
         Command::Model(command) => model::run(app, command),
         Command::Config(command) => config::run(app, command),

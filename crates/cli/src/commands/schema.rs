@@ -31,7 +31,10 @@ pub(crate) fn run(app: &App, command: &SchemaCommand) -> Result<ExitCode, Failur
 pub(crate) fn migrate(app: &App) -> Result<ExitCode, Failure> {
     let pending = match parts::schema_status(&app.settings.store) {
         Ok(before) => before.pending,
-        Err(error) if error.kind() == StoreErrorKind::NotFound => Vec::new(),
+        // What cannot be looked at may still be put right by a writer: a migration that was cut off has left a journal.
+        Err(error) if matches!(error.kind(), StoreErrorKind::NotFound | StoreErrorKind::Io) => {
+            Vec::new()
+        }
         Err(error) => return Err(error.into()),
     };
     app.open(Access::Create, None)?;

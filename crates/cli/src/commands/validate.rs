@@ -1,10 +1,10 @@
 //! `validate`: the checks of a store, and of a source against it.
 
-use storage_core::{Check, IntegrityReport, StoreStatus, check_names};
+use storage_core::{Check, IntegrityReport, StoreErrorKind, StoreStatus, check_names};
 
 use crate::app::App;
 use crate::args::{SourceArgs, ValidateArgs};
-use crate::commands::source;
+use crate::commands::{copies, source};
 use crate::exit::{ExitCode, Failure};
 use crate::output::Output;
 use crate::parts::Access;
@@ -17,8 +17,14 @@ pub(crate) async fn run(app: &App, args: &ValidateArgs) -> Result<ExitCode, Fail
 
 /// Checks the store; with a source, also that against it.
 pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitCode, Failure> {
-    let store = app.open(Access::Read, None)?;
     tracing::info!("Validating storage integrity...");
+    let store = match app.open(Access::Read, None) {
+        Ok(store) => store,
+        Err(failure) if failure.store == Some(StoreErrorKind::Corrupt) => {
+            return unreadable(app, &failure);
+        }
+        Err(failure) => return Err(failure),
+    };
     let mut report = store.check().await?;
     if let Some(typed) = typed {
         let named = source::named(app, typed)?;
@@ -27,11 +33,20 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
         report.checks.push(check);
     }
     let output = app.output;
-    print(output, &report, &store.status().await?);
+    match store.status().await {
+        Ok(status) => print(output, &report, &status),
+        Err(error) if error.kind() == StoreErrorKind::Corrupt && !report.is_ok() => {
+            copies::faults(app, Some(&report));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let faulty = |check: &Check| !check.ok && check.name != check_names::SOURCE;
     output.print(if report.is_ok() {
         "\nValidation passed!"
+    } else if report.checks.iter().any(faulty) {
+        "\nValidation failed: faults are marked above; put the store right with `smart-support repair`"
     } else {
-        "\nValidation failed: faults are marked above"
+        "\nValidation failed: bring the store up to its source with `smart-support sync`"
     });
     output.document(&wire::Validation::from(&report))?;
     Ok(if report.is_ok() {
@@ -39,6 +54,20 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
     } else {
         ExitCode::FaultsFound
     })
+}
+
+/// A store that is too damaged to be opened: one finding, and the worst.
+fn unreadable(app: &App, failure: &Failure) -> Result<ExitCode, Failure> {
+    let detail = format!("the store cannot be opened: {failure}");
+    let check = Check::compare(check_names::CONNECTION, "unreadable", "readable", detail);
+    let report = IntegrityReport {
+        checks: vec![check],
+    };
+    copies::faults(app, Some(&report));
+    app.output
+        .print("\nValidation failed: put the store right with `smart-support repair`");
+    app.output.document(&wire::Validation::from(&report))?;
+    Ok(ExitCode::FaultsFound)
 }
 
 /// Prints a line a check: what holds in the words people know, what does not with the first faults.

@@ -20,7 +20,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage_core::{EmbeddingStore, MemoryStore, SchemaStatus, StoreError, StoreErrorKind};
+use storage_core::{
+    CopyReport, EmbeddingStore, MemoryStore, RepairReport, SchemaStatus, StoreError,
+    StoreErrorKind, Timestamp,
+};
 
 use crate::settings::StoreLocation;
 
@@ -102,6 +105,63 @@ pub(crate) fn sqlite_version() -> Result<&'static str, StoreError> {
     sqlite::version()
 }
 
+/// Copies the store into a file.
+pub(crate) fn backup(
+    location: &StoreLocation,
+    opening: &Opening,
+    target: &Path,
+    verify: bool,
+    overwrite: bool,
+) -> Result<CopyReport, StoreError> {
+    match location {
+        StoreLocation::Sqlite(path, origin) => {
+            sqlite::backup(path, opening, target, verify, overwrite)
+                .map_err(|error| explain(error, path, origin))
+        }
+        StoreLocation::SqliteMemory => Err(nothing_on_disk("backup")),
+        StoreLocation::Postgres => Err(postgres_tool(
+            "backup",
+            "pg_dump --format=custom --file=FILE DATABASE",
+        )),
+    }
+}
+
+/// Puts a backup in the store's place.
+pub(crate) fn restore(
+    location: &StoreLocation,
+    opening: &Opening,
+    backup: &Path,
+    overwrite: bool,
+    at: Timestamp,
+) -> Result<CopyReport, StoreError> {
+    match location {
+        StoreLocation::Sqlite(path, _) => sqlite::restore(path, opening, backup, overwrite, at),
+        StoreLocation::SqliteMemory => Err(nothing_on_disk("restore")),
+        StoreLocation::Postgres => Err(postgres_tool(
+            "restore",
+            "pg_restore --clean --if-exists --single-transaction --dbname=DATABASE FILE",
+        )),
+    }
+}
+
+/// Puts right what a check finds.
+pub(crate) fn repair(
+    location: &StoreLocation,
+    opening: &Opening,
+    dry_run: bool,
+    drop_unembedded: bool,
+    at: Timestamp,
+) -> Result<RepairReport, StoreError> {
+    match location {
+        StoreLocation::Sqlite(path, origin) => {
+            sqlite::repair(path, opening, dry_run, drop_unembedded, at)
+                .map_err(|error| explain(error, path, origin))
+        }
+        StoreLocation::SqliteMemory => Err(nothing_on_disk("repair")),
+        StoreLocation::Postgres => Err(postgres_absent()),
+    }
+}
+
 /// The store as a user writes it; never holds a secret.
 pub(crate) fn describe(location: &StoreLocation) -> String {
     match location {
@@ -140,6 +200,23 @@ fn explain(error: StoreError, path: &Path, origin: &str) -> StoreError {
             "there is no store at {} (path from: {origin}); create it with `smart-support migrate --faq-path FILE`",
             shown.display()
         ),
+    )
+}
+
+fn nothing_on_disk(operation: &'static str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unsupported,
+        operation,
+        "a store in memory is gone with the command; name a file with --store sqlite:PATH",
+    )
+}
+
+/// A database server has tools of its own, which know what else is in the database.
+fn postgres_tool(operation: &'static str, command: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unsupported,
+        operation,
+        format!("this command copies SQLite stores; for PostgreSQL use: {command}"),
     )
 }
 

@@ -3,16 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use storage_core::{EmbeddingStore, SchemaStatus, StoreError};
-use storage_sqlite::SqliteOptions;
+use storage_core::{CopyReport, EmbeddingStore, RepairReport, SchemaStatus, StoreError, Timestamp};
+use storage_sqlite::{RepairOptions, SqliteOptions};
 
 use super::{Access, Opening};
 
 pub(crate) fn open(path: &Path, opening: Opening) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
-    let options = SqliteOptions::file(path)
-        .with_dimensions(opening.dimensions)
-        .with_busy_timeout(opening.wait)
-        .with_writer(opening.writer);
+    let options = options(path, &opening);
     Ok(Arc::new(match opening.access {
         Access::Read => storage_sqlite::open_read_only(&options)?,
         Access::Write => storage_sqlite::open(&options)?,
@@ -39,4 +36,45 @@ pub(crate) fn version() -> Result<&'static str, StoreError> {
 
 pub(crate) fn fresh_schema() -> Result<SchemaStatus, StoreError> {
     storage_sqlite::schema_status(&SqliteOptions::memory())
+}
+
+pub(crate) fn backup(
+    path: &Path,
+    opening: &Opening,
+    target: &Path,
+    verify: bool,
+    overwrite: bool,
+) -> Result<CopyReport, StoreError> {
+    storage_sqlite::backup(&options(path, opening), target, verify, overwrite)
+}
+
+pub(crate) fn restore(
+    path: &Path,
+    opening: &Opening,
+    backup: &Path,
+    overwrite: bool,
+    at: Timestamp,
+) -> Result<CopyReport, StoreError> {
+    storage_sqlite::restore(&options(path, opening), backup, overwrite, at)
+}
+
+pub(crate) fn repair(
+    path: &Path,
+    opening: &Opening,
+    dry_run: bool,
+    drop_unembedded: bool,
+    at: Timestamp,
+) -> Result<RepairReport, StoreError> {
+    let how = RepairOptions {
+        dry_run,
+        drop_unembedded,
+    };
+    storage_sqlite::repair(&options(path, opening), how, at)
+}
+
+fn options(path: &Path, opening: &Opening) -> SqliteOptions {
+    SqliteOptions::file(path)
+        .with_dimensions(opening.dimensions)
+        .with_busy_timeout(opening.wait)
+        .with_writer(opening.writer.clone())
 }

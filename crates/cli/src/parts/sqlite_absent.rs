@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use storage_core::{EmbeddingStore, SchemaStatus, StoreError, StoreErrorKind};
+use storage_core::{
+    CopyReport, EmbeddingStore, RepairReport, SchemaStatus, StoreError, StoreErrorKind, Timestamp,
+};
 
 use super::Opening;
 
@@ -28,6 +30,36 @@ pub(crate) fn version() -> Result<&'static str, StoreError> {
 }
 
 pub(crate) fn fresh_schema() -> Result<SchemaStatus, StoreError> {
+    Err(absent())
+}
+
+pub(crate) fn backup(
+    _path: &Path,
+    _opening: &Opening,
+    _target: &Path,
+    _verify: bool,
+    _overwrite: bool,
+) -> Result<CopyReport, StoreError> {
+    Err(absent())
+}
+
+pub(crate) fn restore(
+    _path: &Path,
+    _opening: &Opening,
+    _backup: &Path,
+    _overwrite: bool,
+    _at: Timestamp,
+) -> Result<CopyReport, StoreError> {
+    Err(absent())
+}
+
+pub(crate) fn repair(
+    _path: &Path,
+    _opening: &Opening,
+    _dry_run: bool,
+    _drop_unembedded: bool,
+    _at: Timestamp,
+) -> Result<RepairReport, StoreError> {
     Err(absent())
 }
 
