@@ -129,7 +129,7 @@ fn a_directory_in_the_place_of_a_store_is_named() {
     }
 }
 
-fn allow(path: &std::path::Path, mode: u32) {
+pub(crate) fn allow(path: &std::path::Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 

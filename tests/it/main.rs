@@ -5,6 +5,7 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod backup;
 mod bad_input;
 mod bad_store;
 mod budget;
@@ -19,9 +20,12 @@ mod hostile_sources;
 mod identity;
 mod interruption;
 mod maintenance;
+mod migrations;
 mod model;
 mod output;
 mod provider_faults;
+mod read_only;
+mod repair;
 mod retry_cost;
 mod road;
 mod search;
