@@ -309,3 +309,27 @@ fn vectors_that_nobody_needs_are_worth_a_word_when_they_are_many() {
     follow(&place, &remedy, "smart-support cache prune");
     well(&place, &[], "unreferenced_vectors");
 }
+
+#[test]
+fn a_remedy_is_for_the_store_that_was_looked_at() {
+    let place = filled();
+    let before = place.data();
+    let args = [
+        "--sqlite-path",
+        "other place/x.db",
+        "--collection",
+        "cards",
+        "--faq-path",
+        "faq.csv",
+    ];
+    let remedy = sick(
+        &place,
+        &args,
+        "store",
+        &["other place/x.db"],
+        "--collection cards",
+    );
+    follow(&place, &remedy, "smart-support migrate");
+    assert!(well(&place, &args, "entries").contains("20 entries in collection cards"));
+    assert!(place.data() == before);
+}

@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use super::place;
+use super::remedy;
 use super::store::Opened;
 use crate::app::App;
 use crate::args::DoctorArgs;
@@ -93,26 +94,13 @@ pub(super) async fn look(app: &App, args: &DoctorArgs, opened: Option<&Opened>) 
     findings.push(
         match source::against_store(app, &**store, &named, snapshot).await {
             Ok(check) if check.ok => Finding::fine(FRESH, check.detail),
-            Ok(check) => Finding::fault(
-                FRESH,
-                check.detail,
-                format!(
-                    "smart-support sync --faq-path {}",
-                    place::quoted(&named.path)
-                ),
-            ),
+            Ok(check) => {
+                Finding::fault(FRESH, check.detail, remedy::with_source(app, args, "sync"))
+            }
             Err(failure) => {
                 Finding::failure(FRESH, &failure, "smart-support validate --faq-path FILE")
             }
         },
     );
     findings
-}
-
-/// The source's file for a command to type, or `FILE`.
-pub(super) fn file(app: &App, args: &DoctorArgs) -> String {
-    match app.settings.source(&args.source) {
-        Ok(Some(named)) => place::quoted(&named.path),
-        _ => "FILE".to_owned(),
-    }
 }

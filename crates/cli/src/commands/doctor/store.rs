@@ -10,7 +10,7 @@ use storage_core::{
 };
 
 use super::finding::Finding;
-use super::{place, settings};
+use super::{place, remedy, settings};
 use crate::app::App;
 use crate::args::DoctorArgs;
 use crate::commands::status::size;
@@ -40,6 +40,8 @@ const QUICK_BYTES: u64 = 256 << 20;
 const LARGE_LOG: u64 = 64 << 20;
 /// What any sync may need beside the vectors: log, rows, a report.
 const HEADROOM: u64 = 16 << 20;
+/// The smallest command that writes, and so takes a log in.
+const TAKE_IN: &str = "cache prune --older-than 3650d";
 /// A reader is promised to start within this, and a second more for every 100 MB of vectors.
 const SLOW_SECONDS: f64 = 2.0;
 /// Fewer bytes are not worth anybody's time.
@@ -70,7 +72,7 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
     findings.extend(outside(app, path).await);
     let opened = match schema {
         Ok(schema) => {
-            let (finding, current) = schema_is_current(&schema);
+            let (finding, current) = schema_is_current(app, &schema);
             findings.push(finding);
             if current {
                 Some(inside(app, args).await)
@@ -135,8 +137,8 @@ fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Fi
     }
     let remedy = match error.kind() {
         StoreErrorKind::NotFound => format!(
-            "smart-support migrate --faq-path {}, or name the store that is meant with --store sqlite:PATH",
-            super::source::file(app, args)
+            "{}, or name the store that is meant with --store sqlite:PATH",
+            remedy::with_source(app, args, "migrate")
         ),
         StoreErrorKind::Foreign => {
             "name another path: --store sqlite:PATH or SQLITE_DB_PATH".to_owned()
@@ -154,14 +156,25 @@ fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Fi
 
 fn damaged(path: &Path, args: &DoctorArgs, app: &App) -> String {
     let shown = place::quoted(path);
+    let mut aside = format!("mv {shown} {shown}.damaged");
+    // The log belongs to the file it was written for.
+    if beside(path, "-wal").is_file() {
+        aside.push_str(&format!(" && mv {shown}-wal {shown}.damaged-wal"));
+    }
     format!(
-        "put a backup in its place; without one, move it aside and embed anew: mv {shown} {shown}.damaged && \
-         smart-support migrate --faq-path {}",
-        super::source::file(app, args)
+        "put a backup in its place; without one, move it aside and embed anew: {aside} && {}",
+        remedy::with_source(app, args, "migrate")
     )
 }
 
-fn schema_is_current(schema: &SchemaStatus) -> (Finding, bool) {
+/// The name of a file beside the store.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn schema_is_current(app: &App, schema: &SchemaStatus) -> (Finding, bool) {
     if schema.pending.is_empty() {
         return (
             Finding::fine(SCHEMA, format!("version {}", schema.current)),
@@ -174,21 +187,16 @@ fn schema_is_current(schema: &SchemaStatus) -> (Finding, bool) {
             "the schema is version {}, this build needs {}",
             schema.current, schema.latest
         ),
-        "smart-support schema migrate",
+        remedy::command(app, "schema migrate"),
     );
     (fault, false)
 }
 
 /// What can be said of a store without opening it.
 async fn outside(app: &App, path: &Path) -> Vec<Finding> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
     let files: Vec<PathBuf> = ["", "-wal", "-shm", ".lock"]
         .into_iter()
-        .map(beside)
+        .map(|suffix| beside(path, suffix))
         .filter(|file| file.is_file())
         .collect();
     let private = settings::open_to_others(PRIVATE, &files).unwrap_or_else(|| {
@@ -215,16 +223,18 @@ async fn outside(app: &App, path: &Path) -> Vec<Finding> {
             Ok(version) => Finding::fine(SQLITE, format!("SQLite {version}")),
             Err(error) => Finding::failure(SQLITE, &error.into(), "build with feature `bundled`"),
         },
-        writer(app, &beside("-shm")),
-        log(app, &beside("-wal")),
+        writer(app, &beside(path, "-shm")),
+        log(app, &beside(path, "-wal")),
     ]
 }
 
 fn writable(directory: &Path, files: &[PathBuf]) -> Finding {
-    let closed = std::iter::once(directory)
+    let closed: Vec<&Path> = std::iter::once(directory)
         .chain(files.iter().map(PathBuf::as_path))
-        .find(|path| place::may_write(path) == Some(false));
-    match closed {
+        .filter(|path| place::may_write(path) == Some(false))
+        .collect();
+    let names: Vec<String> = closed.iter().map(|path| place::quoted(path)).collect();
+    match closed.first() {
         Some(path) => Finding::fault(
             WRITABLE,
             format!(
@@ -232,9 +242,9 @@ fn writable(directory: &Path, files: &[PathBuf]) -> Finding {
                 path.display()
             ),
             format!(
-                "chmod u+w {}, as its owner; in a container, run as the user who owns the mounted directory (not chmod \
+                "chmod u+w {}, as the owner; in a container, run as the user who owns the mounted directory (not chmod \
                  666: that lets everybody write)",
-                place::quoted(path)
+                names.join(" ")
             ),
         ),
         None if place::may_write(directory).is_none() => {
@@ -318,7 +328,10 @@ fn log(app: &App, path: &Path) -> Finding {
                 "the log holds {}: something that reads for very long keeps it from being taken in",
                 size(bytes)
             ),
-            "end long-running readers of the store, then: smart-support cache prune --older-than 3650d",
+            format!(
+                "end long-running readers of the store, then: {}",
+                remedy::command(app, TAKE_IN)
+            ),
         )
     } else if busy {
         Finding::fine(LOG, format!("{}, in use", size(bytes)))
@@ -330,7 +343,7 @@ fn log(app: &App, path: &Path) -> Finding {
                  them in",
                 size(bytes)
             ),
-            "smart-support cache prune --older-than 3650d, or any sync",
+            format!("{}, or any sync", remedy::command(app, TAKE_IN)),
         )
     }
 }
@@ -348,8 +361,7 @@ async fn inside(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<Opened>) 
     let status = match store.status().await {
         Ok(status) => status,
         Err(error) => {
-            let finding =
-                Finding::failure(INTEGRITY, &error.into(), "run `smart-support validate`");
+            let finding = Finding::failure(INTEGRITY, &error.into(), "smart-support validate");
             return (vec![finding], None);
         }
     };
@@ -358,7 +370,7 @@ async fn inside(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<Opened>) 
         integrity(app, args, &*store).await,
         entries(app, args, &status),
         last_run(app, args, &*store).await,
-        unreferenced(&*store).await,
+        unreferenced(app, &*store).await,
     ];
     (findings, Some(Opened { store, status }))
 }
@@ -438,10 +450,7 @@ fn entries(app: &App, args: &DoctorArgs, status: &StoreStatus) -> Finding {
             Finding::fault(
                 ENTRIES,
                 format!("{missing} of {records} entries have no vector: no search finds them"),
-                format!(
-                    "smart-support migrate --force-recompute --faq-path {}",
-                    super::source::file(app, args)
-                ),
+                remedy::with_source(app, args, "migrate --force-recompute"),
             )
         } else {
             Finding::fine(ENTRIES, format!("{records} entries in collection {name}"))
@@ -451,10 +460,7 @@ fn entries(app: &App, args: &DoctorArgs, status: &StoreStatus) -> Finding {
         return Finding::fault(
             ENTRIES,
             "the store is empty: every search finds nothing",
-            format!(
-                "smart-support migrate --faq-path {}",
-                super::source::file(app, args)
-            ),
+            remedy::with_source(app, args, "migrate"),
         );
     }
     Finding::fault(
@@ -500,13 +506,13 @@ async fn last_run(app: &App, args: &DoctorArgs, store: &dyn EmbeddingStore) -> F
             run.texts
         ),
         format!(
-            "run the same command again, which pays for the rest only: smart-support sync --faq-path {}",
-            super::source::file(app, args)
+            "run the same command again, which pays for the rest only: {}",
+            remedy::with_source(app, args, "sync")
         ),
     )
 }
 
-async fn unreferenced(store: &dyn EmbeddingStore) -> Finding {
+async fn unreferenced(app: &App, store: &dyn EmbeddingStore) -> Finding {
     let stats = match store.cache_stats().await {
         Ok(stats) => stats,
         Err(error) => return Finding::skipped(UNREFERENCED, error),
@@ -521,7 +527,10 @@ async fn unreferenced(store: &dyn EmbeddingStore) -> Finding {
         return Finding::fault(
             UNREFERENCED,
             detail,
-            "smart-support cache prune; texts that come back are paid for again then",
+            format!(
+                "{}; texts that come back are paid for again then",
+                remedy::command(app, "cache prune")
+            ),
         );
     }
     Finding::fine(UNREFERENCED, detail)
