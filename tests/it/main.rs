@@ -36,4 +36,5 @@ mod signals;
 mod state_machine;
 mod support;
 mod time;
+mod troubleshooting;
 mod writers;
