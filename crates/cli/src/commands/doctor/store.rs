@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures_util::TryStreamExt;
 use storage_core::{
     EmbeddingStore, Filter, RunState, SchemaStatus, StoreError, StoreErrorKind, StoreStatus,
+    check_names,
 };
 
 use super::finding::Finding;
@@ -147,23 +148,20 @@ fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Fi
         StoreErrorKind::Busy => {
             "wait for the other process, then run `smart-support doctor` again".to_owned()
         }
-        StoreErrorKind::Corrupt => damaged(path, args, app),
+        StoreErrorKind::Corrupt => damaged(args, app),
         StoreErrorKind::Io => format!("chmod u+rw {shown}, as the owner of the file"),
         _ => "see `smart-support status`".to_owned(),
     };
     Finding::fault(STORE, detail, remedy)
 }
 
-fn damaged(path: &Path, args: &DoctorArgs, app: &App) -> String {
-    let shown = place::quoted(path);
-    let mut aside = format!("mv {shown} {shown}.damaged");
-    // The log belongs to the file it was written for.
-    if beside(path, "-wal").is_file() {
-        aside.push_str(&format!(" && mv {shown}-wal {shown}.damaged-wal"));
-    }
+/// From what is already paid for first; what that cannot save, the source can.
+fn damaged(args: &DoctorArgs, app: &App) -> String {
     format!(
-        "put a backup in its place; without one, move it aside and embed anew: {aside} && {}",
-        remedy::with_source(app, args, "migrate")
+        "{}, then {}; or bring back a backup: {}",
+        remedy::command(app, "repair"),
+        remedy::with_source(app, args, "sync"),
+        remedy::command(app, "restore FILE")
     )
 }
 
@@ -414,10 +412,6 @@ async fn integrity(app: &App, args: &DoctorArgs, store: &dyn EmbeddingStore) -> 
         );
         return Finding::skipped(INTEGRITY, why);
     }
-    let path = match &app.settings.store {
-        StoreLocation::Sqlite(path, _) => path.clone(),
-        _ => PathBuf::new(),
-    };
     match store.check().await {
         Ok(report) => match report.checks.iter().find(|check| !check.ok) {
             Some(check) => Finding::fault(
@@ -426,11 +420,15 @@ async fn integrity(app: &App, args: &DoctorArgs, store: &dyn EmbeddingStore) -> 
                     "{}: {} (found {}, expected {})",
                     check.name, check.detail, check.found, check.expected
                 ),
-                damaged(&path, args, app),
+                match check.name {
+                    // Every row is there and one lost its vector: that is what a sync finds out by itself.
+                    check_names::TEMPLATES => remedy::with_source(app, args, "sync"),
+                    _ => damaged(args, app),
+                },
             ),
             None => Finding::fine(INTEGRITY, "every row, vector and reference holds"),
         },
-        Err(error) => Finding::failure(INTEGRITY, &error.into(), &damaged(&path, args, app)),
+        Err(error) => Finding::failure(INTEGRITY, &error.into(), &damaged(args, app)),
     }
 }
 
@@ -450,7 +448,7 @@ fn entries(app: &App, args: &DoctorArgs, status: &StoreStatus) -> Finding {
             Finding::fault(
                 ENTRIES,
                 format!("{missing} of {records} entries have no vector: no search finds them"),
-                remedy::with_source(app, args, "migrate --force-recompute"),
+                remedy::with_source(app, args, "sync"),
             )
         } else {
             Finding::fine(ENTRIES, format!("{records} entries in collection {name}"))
