@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::error::{Failure, Outcome};
 use crate::{header, lock};
@@ -104,7 +105,10 @@ fn index(path: &Path) -> io::Result<Option<Index>> {
     const COPY: usize = 48;
     let mut bytes = Vec::new();
     match File::open(header::beside(path, "-shm")) {
-        Ok(file) => file.take(2 * COPY as u64 + 4).read_to_end(&mut bytes)?,
+        Ok(file) if !outlived_the_system(&file)? => {
+            file.take(2 * COPY as u64 + 4).read_to_end(&mut bytes)?
+        }
+        Ok(_) => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -125,6 +129,22 @@ fn index(path: &Path) -> io::Result<Option<Index>> {
         copied: native(2 * COPY) as usize,
         salts,
     }))
+}
+
+/// Whether the index is from before the system started. It is memory that was written to disk at any moment, page by
+/// page and never in order, so after a power cut it proves nothing; SQLite makes it anew. Where the system does not tell
+/// when it started, no index is believed.
+fn outlived_the_system(index: &File) -> io::Result<bool> {
+    let changed = index.metadata()?.modified()?;
+    let Ok(statistics) = fs::read_to_string("/proc/stat") else {
+        return Ok(true);
+    };
+    let started = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))
+        .and_then(|seconds| seconds.trim().parse().ok())
+        .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    Ok(started.is_none_or(|started| changed < started))
 }
 
 /// Reads the log beside a store; one that is missing, empty or no log at all holds nothing.

@@ -220,3 +220,41 @@ async fn random_damage_is_reported_or_harmless() {
     println!("refused {refused}, found {found}, harmless {harmless}");
     assert!(refused + found > 50);
 }
+
+/// The store, its log and the log's index, as they lie there while somebody writes.
+async fn in_use(rows: usize) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("working.db");
+    let store = create_or_open(&SqliteOptions::file(&path)).unwrap();
+    let one = fixture::version("one");
+    fixture::fill(&store, &one, &fixture::documents(rows)).await;
+    let copy = directory.path().join("copy.db");
+    for suffix in ["", "-wal", "-shm"] {
+        let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        fs::copy(beside(&path), beside(&copy)).unwrap();
+    }
+    (directory, copy)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_index_from_before_the_system_started_proves_nothing() {
+    let (_directory, path) = in_use(20).await;
+    fs::remove_file(format!("{}-wal", path.display())).unwrap();
+    // A process was killed, and then the log went: what it had committed is lost, and the index tells.
+    let error = open(&SqliteOptions::file(&path)).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert!(
+        error.to_string().contains("smart-support repair"),
+        "{error}"
+    );
+    // After a power cut the index is any earlier state of it, and the log may have gone in peace.
+    let index = fs::File::options()
+        .write(true)
+        .open(format!("{}-shm", path.display()))
+        .unwrap();
+    index
+        .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400))
+        .unwrap();
+    assert!(open(&SqliteOptions::file(&path)).is_ok());
+}
