@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use integration_tests::{Faq, Place, Reply};
+use integration_tests::{Entry, Faq, Place, Reply};
 
 use crate::support::{counts, stopping_at};
 
@@ -118,4 +118,38 @@ fn a_killed_writer_holds_nobody_up() {
         &place.json(&args),
         &[("new", 100), ("reused", 30), ("embedded", 70)],
     );
+}
+
+#[test]
+fn a_search_tells_the_generation_that_its_hits_are_of() {
+    let server = stopping_at(10, Reply::Vectors);
+    let place = Place::stub(&server.api);
+    let faq = Faq::with_ids(100);
+    place.save("faq.csv", &faq);
+    place.migrate("faq.csv", &[]);
+    // The provider thinks about the question while somebody else's sync begins and ends.
+    let new = Entry::number(100).text();
+    let child = place
+        .command(&["search", &new, "-k", "1", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    server.wait();
+    place.save(
+        "faq.csv",
+        &faq.edited(|entries| {
+            entries.push(Entry {
+                id: Some("t100".to_owned()),
+                ..Entry::number(100)
+            });
+        }),
+    );
+    place.run(&["sync", "--faq-path", "faq.csv"]).ok();
+    server.release();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["hits"][0]["id"], "t100");
+    assert_eq!(found["generation"], 2);
 }

@@ -1,7 +1,7 @@
 //! `search`: finds the entries that answer a question.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use embedder_client::{Embedder, Meter, Purpose};
 use retriever::{SearchOptions, search_store};
@@ -18,6 +18,8 @@ use crate::wire;
 
 /// Entries one search may ask for.
 const MOST: usize = 1000;
+/// Tries to find the store the same before and after a search.
+const MOMENTS: usize = 10;
 
 pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failure> {
     let options = options(app, args)?;
@@ -54,24 +56,45 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         })?;
         sync::fill(app, &source, std::sync::Arc::clone(&store)).await?;
     }
-    let status = store.status().await?;
-    let version = active_version(&status, app.collection(), embedder.as_deref())?;
-    let started = Instant::now();
-    let query = match (ready, &embedder, text) {
-        (Some(vector), _, _) => vector,
-        (None, Some(embedder), Some(text)) if version.is_some() => embed(&**embedder, text).await?,
-        _ => {
-            tracing::warn!(
-                "Collection {} has no entries yet; fill it with `smart-support migrate`",
-                app.collection()
-            );
-            Embedding::new(vec![1.0f32]).expect("one is a usable number")
+    let mut query = ready;
+    let mut status = store.status().await?;
+    let (mut embed_ms, mut search) = (0.0, Duration::ZERO);
+    let mut found = None;
+    // The provider may take its time, and a sync may end meanwhile: what is reported beside the hits must be of the
+    // generation that they are of.
+    for _ in 0..MOMENTS {
+        let version = active_version(&status, app.collection(), embedder.as_deref())?;
+        if let (None, Some(_), Some(embedder), Some(text)) = (&query, version, &embedder, text) {
+            let started = Instant::now();
+            query = Some(embed(&**embedder, text).await?);
+            embed_ms = started.elapsed().as_secs_f64() * 1e3;
         }
+        let nothing = Embedding::new(vec![1.0f32]).expect("one is a usable number");
+        let started = Instant::now();
+        let query = query.as_ref().unwrap_or(&nothing);
+        let searched = search_store(&*store, app.collection(), query, &options).await;
+        search = started.elapsed();
+        let now = store.status().await?;
+        if now.generation == status.generation {
+            found = Some(searched?);
+            break;
+        }
+        tracing::debug!("the store has changed meanwhile; searching again");
+        status = now;
+    }
+    let Some(found) = found else {
+        return Err(Failure::new(
+            ExitCode::TryAgain,
+            "the store changes too often to be searched at one moment; run the command again",
+        ));
     };
-    let embed_ms = started.elapsed().as_secs_f64() * 1e3;
-    let started = Instant::now();
-    let found = search_store(&*store, app.collection(), &query, &options).await?;
-    let search = started.elapsed();
+    let version = active_version(&status, app.collection(), embedder.as_deref())?;
+    if version.is_none() {
+        tracing::warn!(
+            "Collection {} has no entries yet; fill it with `smart-support migrate`",
+            app.collection()
+        );
+    }
     tracing::info!(
         "Loaded {} embeddings in {:.2}s",
         found.scanned,
