@@ -86,9 +86,15 @@ impl Failure {
                     (_, Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied)) => format!(
                         "the store, or a file beside it, cannot be opened; check permissions: {place}"
                     ),
-                    (StoreErrorKind::Io, _) => {
-                        format!("the store could not be read or written: {place}")
-                    }
+                    (StoreErrorKind::Io, _) if is_reading(&error) => format!(
+                        "the store could not be read; the disk may be failing: look at the system's log, and restore a \
+                         backup elsewhere: {place}"
+                    ),
+                    // SQLite says "full" of few system calls only; the others fail on a full disk too.
+                    (StoreErrorKind::Io, _) => format!(
+                        "the store could not be written; the disk may be full or failing: look with `df -h` and run the \
+                         same command again, nothing paid is lost: {place}"
+                    ),
                     (StoreErrorKind::Foreign, _) => {
                         format!("not a Smart Support store; name another path: {place}")
                     }
@@ -120,6 +126,19 @@ fn must_be_undone(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error()
         .is_some_and(|error| error.extended_code == READONLY_ROLLBACK)
+}
+
+/// Whether it was a read that the system refused, not a write.
+fn is_reading(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_FSTAT, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    [
+        SQLITE_IOERR_READ,
+        SQLITE_IOERR_SHORT_READ,
+        SQLITE_IOERR_FSTAT,
+    ]
+    .map(Some)
+    .contains(&extended)
 }
 
 fn code_of(error: &rusqlite::Error) -> Option<ErrorCode> {

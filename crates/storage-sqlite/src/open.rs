@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use storage_core::{Result, SchemaStatus};
+use storage_core::{Result, SchemaStatus, StoreError, StoreErrorKind};
 
 use crate::connection;
 use crate::error::{Failure, Outcome};
@@ -138,14 +138,27 @@ fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
     let conn = connection::writer(path, options.busy_timeout)?;
     schema::require_current(&conn, place)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
-        return Err(Failure::new(
-            storage_core::StoreErrorKind::Io,
-            "open",
-            format!("the store cannot be written to; check permissions: {place}"),
-        ));
+        drop(conn);
+        return Err(not_writable(path, place));
     }
     connection::bound_log(&conn)?;
     Ok(Session(conn))
+}
+
+/// SQLite goes on reading where it cannot write and does not say why; the system does, if it still refuses.
+fn not_writable(path: &Path, place: &Place) -> Failure {
+    let error = |message| StoreError::new(StoreErrorKind::Io, "open", message);
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    Failure::Store(match opened {
+        Ok(_) => error(format!(
+            "the store could not be opened for writing a moment ago, and now it can: a disk that is full or failing, \
+             or permissions that were changed; run the same command again: {place}"
+        )),
+        Err(why) => error(format!(
+            "the store cannot be written to; check permissions: {place}"
+        ))
+        .with_source(why),
+    })
 }
 
 fn file_status(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
