@@ -128,6 +128,11 @@ impl Place {
         self.variables.remove(OsStr::new(name));
     }
 
+    /// Whether the files stay when the place is dropped, for whoever looks into a failure.
+    pub fn keep(&mut self, kept: bool) {
+        self.root.disable_cleanup(kept);
+    }
+
     /// The working directory, or a file in it.
     #[must_use]
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {

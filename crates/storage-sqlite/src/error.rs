@@ -84,7 +84,8 @@ impl Failure {
                         format!("the store cannot be written to; check permissions: {place}")
                     }
                     (_, Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied)) => format!(
-                        "the store, or a file beside it, cannot be opened; check permissions: {place}"
+                        "the store, or a file beside it, cannot be opened; check permissions, and with `df -h` whether the disk \
+                         is full or failing: {place}"
                     ),
                     (StoreErrorKind::Io, _) if is_reading(&error) => format!(
                         "the store could not be read; the disk may be failing: look at the system's log, and restore a \

@@ -11,7 +11,7 @@ use integration_tests::Place;
 use super::Torture;
 use super::process;
 use super::report::Tally;
-use super::round::{Round, State, stopped_in_order};
+use super::round::{Round, stopped_in_order, tells_cause};
 use super::scenario::Provider;
 
 /// Calls that change a file, or what it is called.
@@ -114,9 +114,8 @@ pub(crate) fn kill(torture: &Torture) -> Result<Vec<Tally>> {
     let mut tallies = Vec::new();
     for (call, most) in counts {
         let places = places(most, torture.rounds(2 * PLACES));
-        let next = std::sync::Mutex::new(places.iter());
-        let tally = torture.run("call-kill", places.len(), |provider, _| {
-            let at = taken(&next).context("a place for each round")?;
+        let tally = torture.run("call-kill", places.len(), |provider, dice| {
+            let at = places[dice.number];
             let mut round = Round::new(&torture.scenario, provider)?;
             let fault = format!("inject={call}:signal=KILL:when={at}");
             let set = format!("trace={call}");
@@ -127,23 +126,16 @@ pub(crate) fn kill(torture: &Torture) -> Result<Vec<Tally>> {
                 Path::new("/dev/null"),
             )?;
             let ended = process::run(command, round.deadline())?;
-            let left = round.look().with_context(|| fault.clone())?;
             let struck = ended.code != Some(0);
+            let left = round.look_after(&ended).with_context(|| fault.clone())?;
             round.finish(struck, left).with_context(|| fault)
         });
-        tallies.push(tally.with_fault(format!(
+        tallies.push(tally.must_strike().with_fault(format!(
             "killed in {call}, {} of {most} places",
             places.len()
         )));
     }
     Ok(tallies)
-}
-
-fn taken(next: &std::sync::Mutex<std::slice::Iter<'_, usize>>) -> Option<usize> {
-    let mut next = next
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    next.next().copied()
 }
 
 /// Calls that fail once, and calls that fail from then on.
@@ -157,9 +149,8 @@ pub(crate) fn error(torture: &Torture) -> Result<Vec<Tally>> {
         for error in ["EIO", "ENOSPC"] {
             for (how, suffix) in [("once", ""), ("from then on", "+")] {
                 let places = places(most, torture.rounds(PLACES));
-                let next = std::sync::Mutex::new(places.iter());
-                let tally = torture.run("call-error", places.len(), |provider, _| {
-                    let at = taken(&next).context("a place for each round")?;
+                let tally = torture.run("call-error", places.len(), |provider, dice| {
+                    let at = places[dice.number];
                     let mut round = Round::new(&torture.scenario, provider)?;
                     let fault = format!("inject={call}:error={error}:when={at}{suffix}");
                     let set = format!("trace={call}");
@@ -173,13 +164,11 @@ pub(crate) fn error(torture: &Torture) -> Result<Vec<Tally>> {
                     let ended = ended.with_context(|| fault.clone())?;
                     let struck = ended.code != Some(0);
                     if struck {
-                        stopped_in_order(&ended, &round.place).with_context(|| fault.clone())?;
+                        stopped_in_order(&ended, &round.place)
+                            .and_then(|()| tells_cause(&ended, error == "ENOSPC"))
+                            .with_context(|| fault.clone())?;
                     }
-                    let left = round.look().with_context(|| fault.clone())?;
-                    ensure!(
-                        struck || left == State::After,
-                        "{fault}: it says that it is done, and is not"
-                    );
+                    let left = round.look_after(&ended).with_context(|| fault.clone())?;
                     round.finish(struck, left).with_context(|| fault)
                 });
                 tallies.push(tally.with_fault(format!(

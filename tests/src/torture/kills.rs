@@ -26,10 +26,12 @@ pub(crate) fn kill(torture: &Torture) -> Result<Vec<Tally>> {
         let mut round = Round::new(&torture.scenario, provider)?;
         let ended = strike(torture, &round, dice, Signal::KILL)?;
         let struck = ended.code.is_none();
-        let left = round.look()?;
+        let left = round.look_after(&ended)?;
         round.finish(struck, left)
     });
-    Ok(vec![tally.with_fault("kill -9 at a random moment")])
+    Ok(vec![
+        tally.must_strike().with_fault("kill -9 at a random moment"),
+    ])
 }
 
 /// Killed, killed in the run after, and killed in the one after that.
@@ -38,8 +40,9 @@ pub(crate) fn compound(torture: &Torture) -> Result<Vec<Tally>> {
         let mut round = Round::new(&torture.scenario, provider)?;
         let (mut struck, mut left) = (false, State::Before);
         for _ in 0..3 {
-            struck |= strike(torture, &round, dice, Signal::KILL)?.code.is_none();
-            let now = round.look()?;
+            let ended = strike(torture, &round, dice, Signal::KILL)?;
+            struck |= ended.code.is_none();
+            let now = round.look_after(&ended)?;
             ensure!(
                 left == State::Before || now == State::After,
                 "the state after was there and is gone"
@@ -48,7 +51,11 @@ pub(crate) fn compound(torture: &Torture) -> Result<Vec<Tally>> {
         }
         round.finish(struck, left)
     });
-    Ok(vec![tally.with_fault("killed three times in a row")])
+    Ok(vec![
+        tally
+            .must_strike()
+            .with_fault("killed three times in a row"),
+    ])
 }
 
 /// Ctrl-C and SIGTERM: it stops in order and says how to go on.
@@ -61,7 +68,8 @@ pub(crate) fn signal(torture: &Torture) -> Result<Vec<Tally>> {
             let struck = ended.code != Some(0);
             match ended.code {
                 // In the first milliseconds nobody listens yet, and nothing is begun.
-                Some(0) | None => {}
+                Some(0) => {}
+                None => ensure!(!provider.was_asked(), "it is killed in the middle: {ended}"),
                 Some(other) => {
                     ensure!(other == code, "it ends with {ended}");
                     let error = ended
@@ -75,10 +83,12 @@ pub(crate) fn signal(torture: &Torture) -> Result<Vec<Tally>> {
                     );
                 }
             }
-            let left = round.look()?;
+            let left = round.look_after(&ended)?;
+            // Of a run that had not begun nothing is lost either.
+            round.was_clean();
             round.finish(struck, left)
         });
-        tallies.push(tally.with_fault(name));
+        tallies.push(tally.must_strike().with_fault(name));
     }
     Ok(tallies)
 }

@@ -4,6 +4,7 @@
 //! Every part prints one line of one table. A part that cannot run on a machine is a line too, with the reason.
 
 mod calls;
+mod found;
 mod kills;
 mod power;
 mod process;
@@ -14,6 +15,7 @@ mod space;
 mod state;
 mod together;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +26,8 @@ use anyhow::{Context as _, Result, bail};
 use report::Tally;
 use scenario::{Provider, Scenario};
 
-const USAGE: &str = "usage: cargo xtask torture [--rounds N] [--only PART]... [--seed N] [--json]";
+const USAGE: &str =
+    "usage: cargo xtask torture [--rounds N] [--only PART]... [--seed N] [--round N] [--json]";
 
 /// Kills of a run in CI; everything else is a share of it.
 const ROUNDS: usize = 100;
@@ -53,6 +56,10 @@ pub(crate) struct Torture {
     pub(crate) seed: u64,
     /// Kills; each part takes its share.
     rounds: usize,
+    /// The one round to repeat.
+    round: Option<usize>,
+    /// Rounds of each part so far: one that strikes in several ways counts them all.
+    played: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Torture {
@@ -70,6 +77,11 @@ impl Torture {
     ) -> Tally {
         let started = Instant::now();
         let tally = Mutex::new(Tally::new(part));
+        let first = {
+            let mut played = lock(&self.played);
+            let count = played.entry(part).or_default();
+            std::mem::replace(count, *count + rounds)
+        };
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..THREADS.min(rounds) {
@@ -80,13 +92,22 @@ impl Torture {
                         if number >= rounds {
                             break;
                         }
-                        let mut dice = Dice::new(self.seed, part, number);
-                        let outcome = round(&provider, &mut dice)
-                            .with_context(|| format!("{part}, round {number}"));
-                        tally
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner)
-                            .add(outcome);
+                        let name = first + number;
+                        if self.round.is_some_and(|wanted| wanted != name) {
+                            continue;
+                        }
+                        let mut dice = Dice::new(self.seed, part, name);
+                        dice.number = number;
+                        let outcome = round(&provider, &mut dice).with_context(|| {
+                            format!(
+                                "{part}, round {name}: its files are in {}; repeat it with cargo xtask torture --seed {} \
+                                 --rounds {} --only {part} --round {name}",
+                                provider.place().display(),
+                                self.seed,
+                                self.rounds
+                            )
+                        });
+                        lock(&tally).add(outcome);
                     }
                 });
             }
@@ -99,23 +120,36 @@ impl Torture {
     }
 }
 
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Random numbers that are the same for the same seed, part and round: SplitMix64.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice {
+    state: u64,
+    /// The round, counted from 0 among those that strike in the same way.
+    pub(crate) number: usize,
+}
 
 impl Dice {
     pub(crate) fn new(seed: u64, part: &str, round: usize) -> Self {
         let name = part.bytes().fold(0u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())
         });
-        let mut dice = Self(seed ^ name.rotate_left(17) ^ (round as u64).rotate_left(40));
+        let mut dice = Self {
+            state: seed ^ name.rotate_left(17) ^ (round as u64).rotate_left(40),
+            number: round,
+        };
         dice.next();
         dice
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -138,6 +172,7 @@ struct Arguments {
     rounds: usize,
     only: Vec<String>,
     seed: u64,
+    round: Option<usize>,
     json: bool,
 }
 
@@ -160,6 +195,8 @@ fn run() -> Result<bool> {
         scenario: Scenario::prepare()?,
         seed: arguments.seed,
         rounds: arguments.rounds,
+        round: arguments.round,
+        played: Mutex::default(),
     };
     let mut tallies = Vec::new();
     for (name, part) in PARTS {
@@ -206,6 +243,7 @@ fn parse(given: impl Iterator<Item = String>) -> Result<Arguments> {
         rounds: ROUNDS,
         only: Vec::new(),
         seed,
+        round: None,
         json: false,
     };
     let mut given = given;
@@ -218,6 +256,7 @@ fn parse(given: impl Iterator<Item = String>) -> Result<Arguments> {
         match argument.as_str() {
             "--rounds" => arguments.rounds = usize::try_from(number(&value()?)?)?.max(1),
             "--seed" => arguments.seed = number(&value()?)?,
+            "--round" => arguments.round = Some(usize::try_from(number(&value()?)?)?),
             "--json" => arguments.json = true,
             "--only" => {
                 let name = value()?;

@@ -38,6 +38,12 @@ enum Event {
     Remove {
         file: String,
     },
+    /// A file that was not there is there.
+    Create {
+        file: String,
+    },
+    /// The names of the files last.
+    FlushNames,
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -57,21 +63,32 @@ impl Recording {
             std::fs::read(round.place.store())?,
         )]);
         let trace = tempfile::NamedTempFile::new()?;
+        let directory = round.place.path("data").canonicalize()?;
+        let directory = directory.to_string_lossy();
         let options = [
             "-y",
             "-xx",
             "-s",
             "200000",
             "-e",
-            "trace=pwrite64,fsync,fdatasync,ftruncate,unlink",
+            "trace=openat,pwrite64,fsync,fdatasync,ftruncate,unlink",
+            // Names last when their directory is flushed.
+            "-P",
+            &directory,
         ];
         let command = calls::traced(torture, &round.place, &options, trace.path())?;
         let ended = process::run(command, round.deadline())?;
         ensure!(ended.code == Some(0), "the recorded run fails: {ended}");
         let text = std::fs::read_to_string(trace.path())?;
         let mut events = Vec::new();
+        let mut there: BTreeSet<String> = start.keys().cloned().collect();
         for line in text.lines() {
-            events.extend(event(line).with_context(|| shortened(line))?);
+            let event = event(line, &directory).with_context(|| shortened(line))?;
+            events.extend(event.filter(|event| match event {
+                Event::Create { file } => there.insert(file.clone()),
+                Event::Remove { file } => there.remove(file),
+                _ => true,
+            }));
         }
         ensure!(
             events.len() > 50,
@@ -85,7 +102,13 @@ impl Recording {
     fn image(&self, at: usize, dice: Option<&mut Dice>) -> Files {
         let mut files = self.start.clone();
         let mut pending: Vec<&Event> = Vec::new();
+        let mut unnamed = BTreeSet::new();
         for event in &self.events[..at] {
+            match event {
+                Event::Create { file } => drop(unnamed.insert(file)),
+                Event::FlushNames => unnamed.clear(),
+                _ => {}
+            }
             if let Event::Flush { file } = event {
                 let (flushed, rest) = pending.into_iter().partition(|event| event.file() == file);
                 pending = rest;
@@ -97,15 +120,18 @@ impl Recording {
                 pending.push(event);
             }
         }
-        if let Some(dice) = dice {
-            for event in pending {
-                match dice.below(4) {
-                    0 => {}
-                    1 => event.apply(&mut files, Some(dice)),
-                    _ => event.apply(&mut files, None),
-                }
+        let Some(dice) = dice else {
+            files.retain(|file, _| !unnamed.contains(file));
+            return files;
+        };
+        for event in pending {
+            match dice.below(4) {
+                0 => {}
+                1 => event.apply(&mut files, Some(dice)),
+                _ => event.apply(&mut files, None),
             }
         }
+        files.retain(|file, _| !unnamed.contains(file) || dice.below(2) == 0);
         files
     }
 }
@@ -116,7 +142,9 @@ impl Event {
             Self::Write { file, .. }
             | Self::Truncate { file, .. }
             | Self::Flush { file }
-            | Self::Remove { file } => file,
+            | Self::Remove { file }
+            | Self::Create { file } => file,
+            Self::FlushNames => "",
         }
     }
 
@@ -140,7 +168,7 @@ impl Event {
             Self::Truncate { file, length } => {
                 files.entry(file.clone()).or_default().resize(*length, 0);
             }
-            Self::Flush { .. } => {}
+            Self::Flush { .. } | Self::Create { .. } | Self::FlushNames => {}
             Self::Remove { file } => {
                 files.remove(file);
             }
@@ -149,14 +177,17 @@ impl Event {
 }
 
 /// Reads a line of strace; `None` for what is not the store's.
-fn event(line: &str) -> Result<Option<Event>> {
+fn event(line: &str, directory: &str) -> Result<Option<Event>> {
     let Some((_, call)) = line.split_once(' ') else {
         return Ok(None);
     };
     let Some((name, arguments)) = call.trim_start().split_once('(') else {
         return Ok(None);
     };
-    let path = if name == "unlink" {
+    if name == "openat" && !arguments.contains("O_CREAT") {
+        return Ok(None);
+    }
+    let path = if name == "unlink" || name == "openat" {
         quoted(arguments)
     } else {
         arguments
@@ -165,6 +196,9 @@ fn event(line: &str) -> Result<Option<Event>> {
             .map(|(path, _)| path)
     };
     let path = String::from_utf8(bytes(path.unwrap_or_default())?)?;
+    if path == directory {
+        return Ok(matches!(name, "fsync" | "fdatasync").then_some(Event::FlushNames));
+    }
     let file = Path::new(&path)
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
@@ -193,6 +227,7 @@ fn event(line: &str) -> Result<Option<Event>> {
             file,
         },
         "unlink" => Event::Remove { file },
+        "openat" => Event::Create { file },
         _ => Event::Flush { file },
     }))
 }
@@ -241,7 +276,7 @@ pub(crate) fn loss(torture: &Torture) -> Result<Vec<Tally>> {
         survive(torture, &recording, at, provider, dice)
             .with_context(|| format!("before event {at} of {}", recording.events.len()))
     });
-    Ok(vec![tally.with_fault(format!(
+    Ok(vec![tally.must_strike().with_fault(format!(
         "any of {moments} moments, torn at {SECTOR} bytes"
     ))])
 }
@@ -282,6 +317,7 @@ fn survive(
             "texts that were stored are paid for again"
         );
     }
+    round.done();
     Ok(Survived {
         struck: at < recording.events.len(),
         left,

@@ -8,6 +8,9 @@ use super::round::{State, Survived};
 /// Failures that are told in full; more of the same kind help nobody.
 const TOLD: usize = 5;
 
+/// Rounds of which a majority may be missed by chance.
+const FEW: usize = 4;
+
 /// The sum of a part's rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tally {
@@ -60,6 +63,17 @@ impl Tally {
     /// The same, of one of several faults.
     pub(crate) fn with_fault(mut self, fault: impl Into<String>) -> Self {
         self.fault = fault.into();
+        self
+    }
+
+    /// Rounds that a fault misses prove nothing: when most are, that is a failure too.
+    pub(crate) fn must_strike(mut self) -> Self {
+        if self.rounds >= FEW && self.struck * 2 < self.rounds && self.failures.is_empty() {
+            self.failures.push(format!(
+                "{}: only {} of {} rounds met a fault, which proves nothing",
+                self.part, self.struck, self.rounds
+            ));
+        }
         self
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use integration_tests::Place;
 
+use super::found::{Found, search};
 use super::process::{self, Ended};
 use super::scenario::{BATCH, CONCURRENCY, Provider, Scenario};
 use super::state::{self, Digest};
@@ -38,12 +39,15 @@ pub(crate) struct Round<'a> {
     /// Hashes of what was stored at the last look, before anything more was sent.
     stored: BTreeSet<Vec<u8>>,
     stored_paid_twice: usize,
-    faults: usize,
+    /// Texts that may be paid for twice, by all faults so far.
+    allowed: usize,
 }
 
 impl<'a> Round<'a> {
     pub(crate) fn new(scenario: &'a Scenario, provider: &'a Provider) -> Result<Self> {
-        let place = scenario.place(provider)?;
+        let mut place = scenario.place(provider)?;
+        place.keep(true);
+        provider.is_asked_from(place.path(""));
         let store = place.store();
         provider.take();
         Ok(Self {
@@ -54,18 +58,52 @@ impl<'a> Round<'a> {
             store,
             sent: Vec::new(),
             stored_paid_twice: 0,
-            faults: 0,
+            allowed: 0,
         })
     }
 
-    /// After a run that did not get to its end: the store is whole, and shows the state before or the state after.
+    /// The round is over and nothing is wrong: its files go.
+    pub(crate) fn done(&mut self) {
+        self.place.keep(false);
+    }
+
+    /// After a run that a fault ended, or may have: what it said is stored is stored, and as [`look`](Self::look).
+    pub(crate) fn look_after(&mut self, ended: &Ended) -> Result<State> {
+        let had = self.stored.len();
+        let left = self.look()?;
+        let (said, more) = (said_stored(&ended.stderr), self.stored.len() - had);
+        ensure!(
+            more >= said,
+            "{said} vectors were said to be stored, and {more} are: {ended}"
+        );
+        ensure!(
+            ended.code != Some(0) || left == State::After,
+            "it says that it is done, and is not: {ended}"
+        );
+        Ok(left)
+    }
+
+    /// The last fault was none that wastes anything: whatever was in flight was waited for.
+    pub(crate) fn was_clean(&mut self) {
+        self.allowed -= BATCH * CONCURRENCY;
+    }
+
+    /// After a fault: the store is whole, shows the state before or the state after, and answers so.
     pub(crate) fn look(&mut self) -> Result<State> {
-        self.faults += 1;
+        self.allowed += BATCH * CONCURRENCY;
         self.account();
         let validate = self.place.command(&["validate", "--quiet"]);
         let ended = process::run(validate, self.scenario.deadline())?;
         ensure!(ended.code == Some(0), "validate finds faults: {ended}");
         let state = self.state()?;
+        let found = Found::of(&process::run(
+            search(&self.place),
+            self.scenario.deadline(),
+        )?)?;
+        ensure!(
+            found == self.scenario.found[usize::from(state == State::After)],
+            "a search answers what the store does not hold: {found:?}"
+        );
         let stored = state::stored(&self.store)?;
         let lost = self.stored.difference(&stored).count();
         ensure!(lost == 0, "{lost} vectors that were stored are gone");
@@ -117,11 +155,12 @@ impl<'a> Round<'a> {
             "{} texts were stored and paid for again",
             self.stored_paid_twice
         );
-        let most = BATCH * CONCURRENCY * self.faults;
+        let most = self.allowed;
         ensure!(
             twice <= most,
             "{twice} texts were paid for twice, {most} may be"
         );
+        self.done();
         Ok(Survived {
             struck,
             left,
@@ -154,4 +193,28 @@ pub(crate) fn stopped_in_order(ended: &Ended, place: &Place) -> Result<()> {
     ensure!(error.contains(&name), "it does not name the store: {error}");
     ensure!(ended.stdout.is_empty(), "it prints a result all the same");
     Ok(())
+}
+
+/// It tells the cause: a disk that is full, or one that fails.
+pub(crate) fn tells_cause(ended: &Ended, full: bool) -> Result<()> {
+    let causes: &[&str] = if full {
+        &["full", "No space left"]
+    } else {
+        &["I/O error", "Input/output error", "failing"]
+    };
+    ensure!(
+        causes.iter().any(|cause| ended.stderr.contains(cause)),
+        "it names none of {causes:?}: {ended}"
+    );
+    Ok(())
+}
+
+/// Vectors that the run said are stored, the last time it did.
+fn said_stored(log: &str) -> usize {
+    let counts = log.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("Storing embeddings: ")?;
+        // The last line of a killed run may be cut off in the middle of a number.
+        rest.split_once('/')?.0.parse().ok()
+    });
+    counts.last().unwrap_or(0)
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use integration_tests::{Entry, Faq, Place, Reply, StubApi};
 use tempfile::TempDir;
 
+use super::found::{self, Found};
 use super::process::{self, Ended};
 use super::state::Digest;
 
@@ -26,6 +27,8 @@ const LATENCY: Duration = Duration::from_millis(8);
 pub(crate) struct Provider {
     pub(crate) api: StubApi,
     sent: Arc<Mutex<Vec<String>>>,
+    /// Where the newest round takes place.
+    place: Mutex<PathBuf>,
 }
 
 impl Provider {
@@ -36,7 +39,25 @@ impl Provider {
             lock(&heard).extend_from_slice(texts);
             Reply::Vectors
         });
-        Self { api, sent }
+        Self {
+            api,
+            sent,
+            place: Mutex::default(),
+        }
+    }
+
+    /// Remembers where a round takes place, for whoever looks into its failure.
+    pub(crate) fn is_asked_from(&self, place: PathBuf) {
+        *lock(&self.place) = place;
+    }
+
+    pub(crate) fn place(&self) -> PathBuf {
+        lock(&self.place).clone()
+    }
+
+    /// Whether anything was sent since the last look.
+    pub(crate) fn was_asked(&self) -> bool {
+        !lock(&self.sent).is_empty()
     }
 
     /// Texts since the last look.
@@ -45,8 +66,9 @@ impl Provider {
     }
 }
 
-fn lock(sent: &Mutex<Vec<String>>) -> std::sync::MutexGuard<'_, Vec<String>> {
-    sent.lock()
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared
+        .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -57,6 +79,8 @@ pub(crate) struct Scenario {
     source: Vec<u8>,
     pub(crate) before: Digest,
     pub(crate) after: Digest,
+    /// What a search finds before and after.
+    pub(crate) found: [Found; 2],
     /// Texts that the run pays for.
     pub(crate) texts: usize,
     /// What an undisturbed run takes: the median of five.
@@ -84,12 +108,18 @@ impl Scenario {
         let store = directory.path().join("embeddings.db");
         std::fs::copy(place.store(), &store)?;
         let before = Digest::of(&store)?;
+        found::question(&place);
+        let found = Found::of(&process::run(
+            found::search(&place),
+            Duration::from_secs(60),
+        )?)?;
         let mut scenario = Self {
             _directory: directory,
             store,
             source: edited.bytes("faq.csv"),
             after: before.clone(),
             before,
+            found: [found.clone(), found],
             texts: 90,
             usual: Duration::from_secs(1),
         };
@@ -106,11 +136,13 @@ impl Scenario {
                 "an undisturbed run pays for the texts that changed"
             );
             scenario.after = Digest::of(&place.store())?;
+            let found = process::run(found::search(&place), scenario.deadline())?;
+            scenario.found[1] = Found::of(&found)?;
         }
         times.sort_unstable();
         scenario.usual = times[2];
         ensure!(
-            scenario.before != scenario.after,
+            scenario.before != scenario.after && scenario.found[0] != scenario.found[1],
             "the run changes something"
         );
         Ok(scenario)
@@ -121,6 +153,7 @@ impl Scenario {
         let place = Place::stub(&provider.api);
         self.fill(&place.path("data"))?;
         place.write("faq.csv", &self.source);
+        found::question(&place);
         Ok(place)
     }
 

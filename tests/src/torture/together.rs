@@ -1,76 +1,15 @@
 //! Several at once: writers take turns, readers never notice.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
-use integration_tests::Place;
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
-use super::process::{Ended, Running};
+use super::Torture;
+use super::found::{Found, search};
+use super::process::Running;
 use super::report::Tally;
 use super::round::{Round, State, Survived};
-use super::scenario::{DIMENSIONS, Provider};
-use super::{Dice, Torture};
-
-/// What a search finds, of one state.
-#[derive(Debug, PartialEq, Eq)]
-struct Found {
-    generation: u64,
-    hits: Vec<(String, String)>,
-}
-
-impl Found {
-    fn of(ended: &Ended) -> Result<Self> {
-        let answer: Value =
-            serde_json::from_str(&ended.stdout).with_context(|| format!("no answer: {ended}"))?;
-        let hits = answer["hits"].as_array().context("no hits")?;
-        Ok(Self {
-            generation: answer["generation"].as_u64().context("no generation")?,
-            hits: hits
-                .iter()
-                .map(|hit| (hit["id"].to_string(), hit["score"].to_string()))
-                .collect(),
-        })
-    }
-}
-
-fn search(place: &Place) -> Command {
-    place.command(&[
-        "search",
-        "--query-vector",
-        "question.f32",
-        "-k",
-        "20",
-        "--json",
-    ])
-}
-
-fn question(place: &Place) -> PathBuf {
-    let mut dice = Dice::new(7, "question", 0);
-    let numbers = (0..DIMENSIONS).flat_map(|_| {
-        #[allow(clippy::cast_possible_truncation, reason = "any number will do")]
-        let number = dice.share() as f32 - 0.5;
-        number.to_le_bytes()
-    });
-    place.write("question.f32", numbers.collect::<Vec<u8>>())
-}
-
-/// What a search finds before and after.
-fn expected(torture: &Torture) -> Result<[Found; 2]> {
-    let provider = Provider::new();
-    let place = torture.scenario.place(&provider)?;
-    question(&place);
-    let ask = || -> Result<Found> {
-        Found::of(&Running::start(search(&place))?.end(torture.scenario.deadline())?)
-    };
-    let before = ask()?;
-    torture.scenario.run(&place)?;
-    let after = ask()?;
-    ensure!(before != after, "the run changes what is found");
-    Ok([before, after])
-}
+use super::scenario::Provider;
 
 enum Role {
     Writer { patient: bool },
@@ -79,10 +18,8 @@ enum Role {
 }
 
 pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
-    let expected = expected(torture)?;
     let tally = torture.run("together", torture.rounds(30), |provider, dice| {
         let round = Round::new(&torture.scenario, provider)?;
-        question(&round.place);
         let mut running = Vec::new();
         let mut start = |role: Role, number: usize| -> Result<()> {
             let command = match &role {
@@ -128,7 +65,7 @@ pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
                     ensure!(ended.code == Some(0), "a search: {ended}");
                     let found = Found::of(&ended)?;
                     ensure!(
-                        expected.contains(&found),
+                        torture.scenario.found.contains(&found),
                         "a search sees neither state: {found:?}"
                     );
                 }
@@ -143,7 +80,7 @@ pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
 /// Everybody is done: the state after, and every text paid for once.
 fn finish(
     torture: &Torture,
-    round: Round<'_>,
+    mut round: Round<'_>,
     provider: &Provider,
     struck: bool,
 ) -> Result<Survived> {
@@ -168,6 +105,7 @@ fn finish(
         distinct.len(),
         torture.scenario.texts
     );
+    round.done();
     Ok(Survived {
         struck,
         left: State::After,
