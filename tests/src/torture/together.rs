@@ -1,6 +1,7 @@
 //! Several at once: writers take turns, readers never notice.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 
@@ -18,6 +19,10 @@ enum Role {
 }
 
 pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
+    let mut others = vec!["validate", "status"];
+    if has_command("backup")? {
+        others.push("backup");
+    }
     let tally = torture.run("together", torture.rounds(30), |provider, dice| {
         let round = Round::new(&torture.scenario, provider)?;
         let mut running = Vec::new();
@@ -44,7 +49,7 @@ pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
             let role = match dice.below(5) {
                 0 => Role::Writer { patient: true },
                 1 => Role::Writer { patient: false },
-                2 => Role::Other(["validate", "status", "backup"][dice.below(3)]),
+                2 => Role::Other(others[dice.below(others.len())]),
                 _ => Role::Search,
             };
             start(role, number)?;
@@ -75,6 +80,16 @@ pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
         finish(torture, round, provider, busy > 0)
     });
     Ok(vec![tally.with_fault("2 to 8 commands on one store")])
+}
+
+/// Whether the product has such a command: some come later than others.
+fn has_command(name: &str) -> Result<bool> {
+    let help = Command::new(integration_tests::binary())
+        .arg("--help")
+        .output()?;
+    Ok(String::from_utf8_lossy(&help.stdout)
+        .lines()
+        .any(|line| line.split_whitespace().next() == Some(name)))
 }
 
 /// Everybody is done: the state after, and every text paid for once.
