@@ -10,10 +10,24 @@ use super::report::Tally;
 use super::round::{Round, State};
 use super::{Dice, Torture};
 
+/// The share of a run in which the log of a killed one is recovered.
+const RECOVERY: f64 = 0.25;
+
 /// Starts the run and sends it a signal at a random moment of the time it usually takes.
 fn strike(torture: &Torture, round: &Round<'_>, dice: &mut Dice, signal: Signal) -> Result<Ended> {
+    strike_within(torture, round, dice, signal, 1.05)
+}
+
+/// The same, in that share of the time.
+fn strike_within(
+    torture: &Torture,
+    round: &Round<'_>,
+    dice: &mut Dice,
+    signal: Signal,
+    share: f64,
+) -> Result<Ended> {
     let running = Running::start(torture.scenario.sync(&round.place))?;
-    let moment = torture.scenario.usual.mul_f64(dice.share() * 1.05);
+    let moment = torture.scenario.usual.mul_f64(dice.share() * share);
     std::thread::sleep(moment.max(Duration::from_micros(100)));
     // One that has ended already is not there any more, which is no fault.
     let _ = kill_process(Pid::from_child(&running.child), signal);
@@ -39,8 +53,11 @@ pub(crate) fn compound(torture: &Torture) -> Result<Vec<Tally>> {
     let tally = torture.run("compound", torture.rounds(30), |provider, dice| {
         let mut round = Round::new(&torture.scenario, provider)?;
         let (mut struck, mut left) = (false, State::Before);
-        for _ in 0..3 {
-            let ended = strike(torture, &round, dice, Signal::KILL)?;
+        for kill in 0..3 {
+            // Half of the later ones come early, while what the last one left is being recovered.
+            let early = kill > 0 && dice.below(2) == 0;
+            let share = if early { RECOVERY } else { 1.05 };
+            let ended = strike_within(torture, &round, dice, Signal::KILL, share)?;
             struck |= ended.code.is_none();
             let now = round.look_after(&ended)?;
             ensure!(

@@ -95,6 +95,15 @@ impl Recording {
             "the recording holds {} events",
             events.len()
         );
+        ensure!(
+            events
+                .iter()
+                .any(|event| matches!(event, Event::Create { .. }))
+                && events
+                    .iter()
+                    .any(|event| matches!(event, Event::FlushNames)),
+            "the recording shows no log that is created and named for good"
+        );
         Ok(Self { start, events })
     }
 
@@ -324,4 +333,120 @@ fn survive(
         stored_paid_twice: 0,
         in_flight_paid_twice: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "embeddings.db-wal";
+
+    fn write(offset: usize, data: Vec<u8>) -> Event {
+        Event::Write {
+            file: LOG.to_owned(),
+            offset,
+            data,
+        }
+    }
+
+    #[test]
+    fn what_was_flushed_is_in_every_image_and_the_rest_in_some() {
+        let file = || LOG.to_owned();
+        let recording = Recording {
+            start: Files::new(),
+            events: vec![
+                Event::Create { file: file() },
+                write(0, vec![1; 1024]),
+                Event::Flush { file: file() },
+                Event::FlushNames,
+                write(100, vec![2; 1024]),
+            ],
+        };
+        assert_eq!(recording.image(5, None)[LOG], [1; 1024]);
+        let (mut lost, mut kept, mut torn) = (0, 0, 0);
+        for number in 0..200 {
+            let image = recording.image(5, Some(&mut Dice::new(7, "test", number)));
+            assert_eq!(image[LOG][..100], [1; 100]);
+            match image[LOG][100..].iter().filter(|byte| **byte == 2).count() {
+                0 => lost += 1,
+                1024 => kept += 1,
+                _ => torn += 1,
+            }
+        }
+        assert!(lost > 0 && kept > 0 && torn > 0, "{lost} {kept} {torn}");
+    }
+
+    #[test]
+    fn a_file_whose_name_was_not_flushed_may_be_lost_with_its_content() {
+        let recording = Recording {
+            start: Files::new(),
+            events: vec![
+                Event::Create {
+                    file: LOG.to_owned(),
+                },
+                write(0, vec![1; 10]),
+                Event::Flush {
+                    file: LOG.to_owned(),
+                },
+            ],
+        };
+        assert!(recording.image(3, None).is_empty());
+        let there = (0..50)
+            .filter(|number| {
+                let dice = &mut Dice::new(7, "test", *number);
+                recording.image(3, Some(dice)).contains_key(LOG)
+            })
+            .count();
+        assert!(0 < there && there < 50, "{there}");
+    }
+
+    #[test]
+    fn a_trace_is_read() {
+        let hex =
+            |text: &str| -> String { text.bytes().map(|byte| format!("\\x{byte:02x}")).collect() };
+        let (directory, log) = (hex("/w"), hex("/w/embeddings.db-wal"));
+        let read = |line: String| {
+            event(&line, "/w")
+                .unwrap()
+                .map(|event| format!("{event:?}"))
+        };
+        let is = |event: Event| Some(format!("{event:?}"));
+        let file = || LOG.to_owned();
+        let lines = [
+            (
+                format!(
+                    "7 openat(AT_FDCWD<{directory}>, \"{log}\", O_RDWR|O_CREAT, 0600) = 6<{log}>"
+                ),
+                is(Event::Create { file: file() }),
+            ),
+            (
+                format!("7 openat(AT_FDCWD<{directory}>, \"{log}\", O_RDONLY) = 6<{log}>"),
+                None,
+            ),
+            (
+                format!(
+                    "7 pwrite64(6<{log}>, \"{}\", 2, 32 <unfinished ...>",
+                    hex("ab")
+                ),
+                is(write(32, b"ab".to_vec())),
+            ),
+            (
+                format!("7 fsync(6<{log}>) = 0"),
+                is(Event::Flush { file: file() }),
+            ),
+            (
+                format!("7 fsync(9<{directory}>) = 0"),
+                is(Event::FlushNames),
+            ),
+            (
+                format!("7 unlink(\"{log}\") = 0"),
+                is(Event::Remove { file: file() }),
+            ),
+            ("7 <... pwrite64 resumed>) = 2".to_owned(), None),
+            ("7 +++ exited with 0 +++".to_owned(), None),
+        ];
+        for (line, expected) in lines {
+            assert_eq!(read(line.clone()), expected, "{line}");
+        }
+    }
 }
