@@ -15,7 +15,9 @@ const RECOVERY: f64 = 0.25;
 
 /// Starts the run and sends it a signal at a random moment of the time it usually takes.
 fn strike(torture: &Torture, round: &Round<'_>, dice: &mut Dice, signal: Signal) -> Result<Ended> {
-    strike_within(torture, round, dice, signal, 1.05)
+    let ended = strike_within(torture, round, dice, signal, 1.0)?;
+    torture.pace(&ended);
+    Ok(ended)
 }
 
 /// The same, in that share of the time.
@@ -27,7 +29,7 @@ fn strike_within(
     share: f64,
 ) -> Result<Ended> {
     let running = Running::start(torture.scenario.sync(&round.place))?;
-    let moment = torture.scenario.usual.mul_f64(dice.share() * share);
+    let moment = torture.usual().mul_f64(dice.share() * share);
     std::thread::sleep(moment.max(Duration::from_micros(100)));
     // One that has ended already is not there any more, which is no fault.
     let _ = kill_process(Pid::from_child(&running.child), signal);
@@ -55,9 +57,13 @@ pub(crate) fn compound(torture: &Torture) -> Result<Vec<Tally>> {
         let (mut struck, mut left) = (false, State::Before);
         for kill in 0..3 {
             // Half of the later ones come early, while what the last one left is being recovered.
-            let early = kill > 0 && dice.below(2) == 0;
-            let share = if early { RECOVERY } else { 1.05 };
-            let ended = strike_within(torture, &round, dice, Signal::KILL, share)?;
+            let ended = match kill {
+                0 => strike(torture, &round, dice, Signal::KILL)?,
+                _ => {
+                    let share = if dice.below(2) == 0 { RECOVERY } else { 1.0 };
+                    strike_within(torture, &round, dice, Signal::KILL, share)?
+                }
+            };
             struck |= ended.code.is_none();
             let now = round.look_after(&ended)?;
             ensure!(

@@ -332,6 +332,7 @@ fn survive(
         left,
         stored_paid_twice: 0,
         in_flight_paid_twice: 0,
+        in_flight_paid_twice_most: 0,
     })
 }
 

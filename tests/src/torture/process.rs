@@ -15,6 +15,7 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
 impl fmt::Display for Ended {
@@ -32,6 +33,7 @@ pub(crate) struct Running {
     pub(crate) child: Child,
     stdout: File,
     stderr: File,
+    started: Instant,
 }
 
 impl Running {
@@ -41,6 +43,7 @@ impl Running {
             .stdout(Stdio::from(stdout.try_clone()?))
             .stderr(Stdio::from(stderr.try_clone()?));
         Ok(Self {
+            started: Instant::now(),
             child: command.spawn()?,
             stdout,
             stderr,
@@ -62,6 +65,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(2));
         };
         let ended = Ended {
+            took: self.started.elapsed(),
             code: status.code(),
             stdout: read(self.stdout)?,
             stderr: read(self.stderr)?,

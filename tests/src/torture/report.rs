@@ -8,7 +8,7 @@ use super::round::{State, Survived};
 /// Failures that are told in full; more of the same kind help nobody.
 const TOLD: usize = 5;
 
-/// Rounds of which a majority may be missed by chance.
+/// Rounds of which most may be missed by chance.
 const FEW: usize = 4;
 
 /// The sum of a part's rounds.
@@ -26,7 +26,7 @@ pub(crate) struct Tally {
     pub(crate) after: usize,
     /// Texts that were stored, and paid for again.
     pub(crate) stored_paid_twice: usize,
-    /// Texts that were in flight and paid for again: the most of one round, and all.
+    /// Texts that were in flight and paid for again: the most of one fault, and all.
     pub(crate) in_flight_paid_twice_most: usize,
     pub(crate) in_flight_paid_twice: usize,
     pub(crate) failures: Vec<String>,
@@ -68,7 +68,7 @@ impl Tally {
 
     /// Rounds that a fault misses prove nothing: when most are, that is a failure too.
     pub(crate) fn must_strike(mut self) -> Self {
-        if self.rounds >= FEW && self.struck * 2 < self.rounds && self.failures.is_empty() {
+        if self.rounds >= FEW && self.struck * 4 < self.rounds && self.failures.is_empty() {
             self.failures.push(format!(
                 "{}: only {} of {} rounds met a fault, which proves nothing",
                 self.part, self.struck, self.rounds
@@ -90,7 +90,7 @@ impl Tally {
                 self.in_flight_paid_twice += survived.in_flight_paid_twice;
                 self.in_flight_paid_twice_most = self
                     .in_flight_paid_twice_most
-                    .max(survived.in_flight_paid_twice);
+                    .max(survived.in_flight_paid_twice_most);
             }
             Err(error) => self.failures.push(format!("{error:#}")),
         }

@@ -126,5 +126,6 @@ fn finish(
         left: State::After,
         stored_paid_twice: 0,
         in_flight_paid_twice: 0,
+        in_flight_paid_twice_most: 0,
     })
 }
