@@ -32,6 +32,10 @@ pub fn sqlite_version() -> storage_core::Result<&'static str> {
     Ok(rusqlite::version())
 }
 
+/// However little the caller would wait: whoever opens or closes a store holds it for a moment, and that is no writer
+/// to report.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A connection that writes to a file that exists; with `create`, to one that may not.
 pub(crate) fn writer(path: &Path, timeout: Duration) -> Outcome<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -82,7 +86,7 @@ fn uri(path: &Path) -> Outcome<String> {
 
 fn prepare(conn: Connection, timeout: Duration, settings: &str) -> Outcome<Connection> {
     sqlite_version()?;
-    conn.busy_timeout(timeout)?;
+    conn.busy_timeout(timeout.max(PATIENCE))?;
     // A hostile file may hold a schema of its own making: it gets no functions, no writable schema, no attachments,
     // and no value larger than the largest we would write.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;

@@ -19,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Waited for even where no wait was asked for: somebody who only looks holds the lock for a moment too.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// Waited for beyond that while nobody says that they hold it: a writer that comes or goes, or somebody who looks.
+const TURNOVER: Duration = Duration::from_secs(2);
+
 /// As much of a holder's words as is repeated.
 const LONGEST_HOLDER: u64 = 512;
 
@@ -44,9 +47,14 @@ impl WriterLock {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     if !told && timeout > GRACE {
-                        tracing::info!("waiting for another writer: {}", holder_of(&path));
+                        tracing::info!("waiting for another writer: {}", named(&path));
                         told = true;
                     }
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::WouldBlock)
+                    if Instant::now() < deadline + TURNOVER && holder_of(&path).is_none() =>
+                {
                     std::thread::sleep(LOOK_EVERY);
                 }
                 Err(TryLockError::WouldBlock) => return Err(busy(&path)),
@@ -84,7 +92,7 @@ pub fn writer(path: &Path) -> Option<String> {
     let path = lock_path(path);
     let file = File::open(&path).ok()?;
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(holder_of(&path)),
+        Err(TryLockError::WouldBlock) => Some(named(&path)),
         _ => None,
     }
 }
@@ -103,15 +111,19 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn holder_of(path: &Path) -> String {
+/// The holder's words; `None` between taking the lock and saying so.
+fn holder_of(path: &Path) -> Option<String> {
     let mut words = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LONGEST_HOLDER).read_to_end(&mut words));
     let words = String::from_utf8_lossy(&words);
     match (read, words.lines().next().map(str::trim)) {
-        (Ok(_), Some(line)) if !line.is_empty() => line.to_owned(),
-        // Between taking the lock and saying so.
-        _ => "another process".to_owned(),
+        (Ok(_), Some(line)) if !line.is_empty() => Some(line.to_owned()),
+        _ => None,
     }
+}
+
+fn named(path: &Path) -> String {
+    holder_of(path).unwrap_or_else(|| "another process".to_owned())
 }
 
 fn busy(path: &Path) -> StoreError {
@@ -120,7 +132,7 @@ fn busy(path: &Path) -> StoreError {
         "lock",
         format!(
             "the store is busy: held by {}; run the command again later, or wait for it with --wait 60s ({})",
-            holder_of(path),
+            named(path),
             path.display()
         ),
     )
