@@ -153,3 +153,13 @@ fn a_search_tells_the_generation_that_its_hits_are_of() {
     assert_eq!(found["hits"][0]["id"], "t100");
     assert_eq!(found["generation"], 2);
 }
+
+#[test]
+fn a_wait_without_end_is_a_wait() {
+    let place = Place::hash();
+    place.save("faq.csv", &Faq::with_ids(3));
+    let wait = format!("{}s", u64::MAX);
+    for wait in ["9223372036854775807s", &wait] {
+        place.migrate("faq.csv", &["--wait", wait]);
+    }
+}

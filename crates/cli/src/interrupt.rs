@@ -90,7 +90,7 @@ impl Interrupt {
             return;
         }
         let what = match phase {
-            0 => "interrupted before anything was written; run the same command again",
+            0 => "interrupted before anything was sent; run the same command again",
             1 => {
                 "interrupted at once; what was stored stays paid for; to resume, run the same command again"
             }

@@ -39,7 +39,7 @@ struct State {
     /// Tokens set aside for calls in flight.
     reserved: u64,
     in_flight: u32,
-    /// Tokens a byte of the dearest call so far; `None` before the first bill.
+    /// Tokens a byte of the dearest call so far, its marks left out; `None` before the first bill.
     dearest: Option<f64>,
 }
 
@@ -122,6 +122,7 @@ impl Meter {
                     return Ok(Admission {
                         meter: self.clone(),
                         bytes,
+                        texts: texts.len() as u64,
                         reserved: need,
                     });
                 }
@@ -169,7 +170,7 @@ impl State {
     fn need(&self, bytes: u64, texts: u64) -> u64 {
         match self.dearest {
             None => bytes + MARKS * texts,
-            Some(dearest) => (bytes as f64 * dearest).ceil() as u64,
+            Some(dearest) => (bytes as f64 * dearest).ceil() as u64 + MARKS * texts,
         }
     }
 }
@@ -179,6 +180,7 @@ impl State {
 pub struct Admission {
     meter: Meter,
     bytes: u64,
+    texts: u64,
     reserved: u64,
 }
 
@@ -186,12 +188,20 @@ impl Admission {
     /// The call was answered, with a bill where the provider sends one.
     #[allow(clippy::cast_precision_loss, reason = "tokens and bytes of one call")]
     pub fn billed(self, tokens: Option<u64>) {
+        let Some(tokens) = tokens else {
+            return self.lost();
+        };
         let mut state = self.meter.state();
-        // A provider that sends no bill is held to the estimate: the bound must hold without it too.
-        let tokens = tokens.unwrap_or(self.reserved);
         state.tokens = state.tokens.saturating_add(tokens);
-        let rate = tokens as f64 / self.bytes.max(1) as f64;
+        let texts = tokens.saturating_sub(MARKS * self.texts);
+        let rate = texts as f64 / self.bytes.max(1) as f64;
         state.dearest = Some(state.dearest.unwrap_or_default().max(rate));
+    }
+
+    /// The call was answered, and how much it cost cannot be read: it counts as much as was set aside for it.
+    pub fn lost(self) {
+        let mut state = self.meter.state();
+        state.tokens = state.tokens.saturating_add(self.reserved);
     }
 }
 
@@ -274,7 +284,7 @@ mod tests {
         }
         assert_eq!(kind(now(meter.admit(&texts(60)))), EmbedErrorKind::Budget);
         // A shorter one does.
-        assert!(now(meter.admit(&texts(40))).unwrap().is_ok());
+        assert!(now(meter.admit(&texts(30))).unwrap().is_ok());
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! The lock goes away with its holder, however that ends, so nobody ever has to clean up. The file stays: whoever
 //! removed it would let two writers lock two files of one name. Readers never look at it.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use storage_core::{StoreError, StoreErrorKind};
@@ -29,6 +31,14 @@ const LONGEST_HOLDER: u64 = 512;
 #[derive(Debug)]
 pub struct WriterLock {
     file: File,
+    path: PathBuf,
+}
+
+/// Locks of this process: the system tells a process nothing else of its own lock than of another's.
+static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn ours() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl WriterLock {
@@ -40,12 +50,19 @@ impl WriterLock {
     pub fn acquire(path: &Path, holder: &str, timeout: Duration) -> storage_core::Result<Self> {
         let path = lock_path(path);
         let mut file = open(&path).map_err(|error| unusable(error, &path))?;
-        let deadline = Instant::now() + timeout.max(GRACE);
+        belong_to_the_store(&file, &path);
+        // A wait beyond what a clock can tell is a wait without end.
+        let deadline = Instant::now().checked_add(timeout.max(GRACE));
+        let passed = |extra: Duration| {
+            deadline
+                .and_then(|deadline| deadline.checked_add(extra))
+                .is_some_and(|deadline| Instant::now() >= deadline)
+        };
         let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                Err(TryLockError::WouldBlock) if !passed(Duration::ZERO) => {
                     if !told && timeout > GRACE {
                         tracing::info!("waiting for another writer: {}", named(&path));
                         told = true;
@@ -53,12 +70,12 @@ impl WriterLock {
                     std::thread::sleep(LOOK_EVERY);
                 }
                 Err(TryLockError::WouldBlock)
-                    if Instant::now() < deadline + TURNOVER && holder_of(&path).is_none() =>
+                    if !passed(TURNOVER) && holder_of(&path).is_none() =>
                 {
                     std::thread::sleep(LOOK_EVERY);
                 }
                 Err(TryLockError::WouldBlock) => return Err(busy(&path)),
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Err(TryLockError::Error(error)) if has_no_locks(&error) => {
                     // SQLite's own locks still keep the store whole; only "one at a time" is lost.
                     tracing::warn!("this file system has no locks: run one writer at a time");
                     break;
@@ -74,7 +91,8 @@ impl WriterLock {
         if let Err(error) = said {
             tracing::debug!(%error, "the lock's holder could not be written down");
         }
-        Ok(Self { file })
+        ours().insert(path.clone());
+        Ok(Self { file, path })
     }
 }
 
@@ -82,6 +100,7 @@ impl Drop for WriterLock {
     fn drop(&mut self) {
         // Before the lock goes, so that the words are never those of somebody who has left in peace.
         let _ = self.file.set_len(0);
+        ours().remove(&self.path);
         let _ = self.file.unlock();
     }
 }
@@ -97,6 +116,11 @@ pub fn writer(path: &Path) -> Option<String> {
     }
 }
 
+/// Whether another process writes to the store at `path` at this moment.
+pub(crate) fn held_elsewhere(path: &Path) -> bool {
+    !ours().contains(&lock_path(path)) && writer(path).is_some()
+}
+
 /// Beside the store's real place, so that two names of one store are one lock.
 fn lock_path(path: &Path) -> PathBuf {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -109,6 +133,32 @@ fn open(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Network file systems without a lock server say so by a code of their own.
+fn has_no_locks(error: &io::Error) -> bool {
+    const ENOLCK: i32 = 37;
+    error.kind() == io::ErrorKind::Unsupported
+        || cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK)
+}
+
+/// An administrator who writes once must not shut the store's owner out.
+fn belong_to_the_store(file: &File, lock: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let (Ok(own), Ok(store)) = (file.metadata(), std::fs::metadata(lock.with_extension("")))
+        else {
+            return;
+        };
+        if own.uid() != store.uid()
+            && let Err(error) = fchown(file, Some(store.uid()), Some(store.gid()))
+        {
+            tracing::debug!(%error, "the lock's file stays with another owner than the store");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (file, lock);
 }
 
 /// The holder's words; `None` between taking the lock and saying so.

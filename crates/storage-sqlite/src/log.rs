@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Failure, Outcome};
 use crate::{header, lock};
@@ -55,7 +55,7 @@ struct Index {
 pub(crate) fn require_whole(path: &Path) -> Outcome<()> {
     const TRIES: usize = 5;
     let beside = |suffix: &str| header::beside(path, suffix).exists();
-    if !(beside("-wal") || beside("-shm")) || lock::writer(path).is_some() {
+    if !(beside("-wal") || beside("-shm")) || lock::held_elsewhere(path) {
         return Ok(());
     }
     let failed = |error| header::unreadable(error, path);
@@ -144,7 +144,8 @@ fn outlived_the_system(index: &File) -> io::Result<bool> {
         .find_map(|line| line.strip_prefix("btime "))
         .and_then(|seconds| seconds.trim().parse().ok())
         .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-    Ok(started.is_none_or(|started| changed < started))
+    // A moment that is still to come is from a clock that was set back: nothing follows from it.
+    Ok(changed > SystemTime::now() || started.is_none_or(|started| changed < started))
 }
 
 /// Reads the log beside a store; one that is missing, empty or no log at all holds nothing.
@@ -192,6 +193,7 @@ fn parse(bytes: &[u8]) -> Log {
     // What the transaction that is being read changed so far.
     let mut open: Vec<(u32, usize, &[u8])> = Vec::new();
     let mut commit_behind = false;
+    let mut stored_before = sums;
     for (at, frame) in bytes[HEADER..].chunks_exact(FRAME + size).enumerate() {
         let of_this_log = frame[8..16] == bytes[16..24];
         let page = &frame[FRAME..];
@@ -210,12 +212,18 @@ fn parse(bytes: &[u8]) -> Log {
                 }
             }
         } else if of_this_log {
+            // A transaction that a power cut tore may leave its end behind a shorter one that was torn at the same place
+            // later: only frames that follow from each other were written one after the other.
+            let follows = checksum(checksum(stored_before, &frame[..8], big), page, big)
+                == [number(frame, 16), number(frame, 20)];
+            commit_behind &= follows;
             log.torn_inside |= commit_behind;
             log.beyond.push(page.to_vec());
         }
         if !sound {
             commit_behind |= of_this_log && commit;
         }
+        stored_before = [number(frame, 16), number(frame, 20)];
     }
     log.beyond
         .extend(open.into_iter().map(|(.., page)| page.to_vec()));
@@ -240,4 +248,82 @@ fn checksum([mut first, mut second]: [u32; 2], bytes: &[u8], big: bool) -> [u32;
             .wrapping_add(first);
     }
     [first, second]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 512;
+
+    /// A log under construction, as SQLite writes one.
+    struct Writing {
+        bytes: Vec<u8>,
+        sums: [u32; 2],
+    }
+
+    impl Writing {
+        fn new() -> Self {
+            let mut bytes = Vec::new();
+            for number in [0x377f_0683, 3_007_000, PAGE as u32, 0, 7, 9] {
+                bytes.extend_from_slice(&u32::to_be_bytes(number));
+            }
+            let sums = checksum([0, 0], &bytes, true);
+            let mut log = Self { bytes, sums };
+            log.sign();
+            log
+        }
+
+        fn sign(&mut self) {
+            for sum in self.sums {
+                self.bytes.extend_from_slice(&sum.to_be_bytes());
+            }
+        }
+
+        fn frame(&mut self, page: u32, commit: bool) {
+            let content = vec![page as u8; PAGE];
+            let mut header = Vec::new();
+            header.extend_from_slice(&page.to_be_bytes());
+            header.extend_from_slice(&u32::from(commit).to_be_bytes());
+            self.sums = checksum(checksum(self.sums, &header, true), &content, true);
+            header.extend_from_slice(&self.bytes[16..24]);
+            self.bytes.extend_from_slice(&header);
+            self.sign();
+            self.bytes.extend_from_slice(&content);
+        }
+    }
+
+    fn frame_at(number: usize) -> usize {
+        HEADER + number * (FRAME + PAGE)
+    }
+
+    #[test]
+    fn a_transaction_behind_the_damage_proves_it() {
+        let mut log = Writing::new();
+        for page in 1..4 {
+            log.frame(page, true);
+        }
+        let whole = parse(&log.bytes);
+        assert_eq!((whole.valid, whole.torn_inside), (3, false));
+        log.bytes[frame_at(0) + FRAME + 100] ^= 1;
+        let damaged = parse(&log.bytes);
+        assert_eq!((damaged.valid, damaged.torn_inside), (0, true));
+    }
+
+    #[test]
+    fn two_power_cuts_at_one_place_are_no_damage() {
+        let mut first = Writing::new();
+        for page in 1..6 {
+            first.frame(page, page == 5);
+        }
+        let mut second = Writing::new();
+        second.frame(8, false);
+        second.frame(9, true);
+        // The first cut lost the beginning of five pages, the second the beginning of two in the same place.
+        let mut bytes = second.bytes;
+        bytes.extend_from_slice(&first.bytes[frame_at(2)..]);
+        bytes[frame_at(0) + FRAME + 100] ^= 1;
+        let torn = parse(&bytes);
+        assert_eq!((torn.valid, torn.torn_inside), (0, false));
+    }
 }

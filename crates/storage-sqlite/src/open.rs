@@ -191,6 +191,7 @@ fn migrate_file(path: &Path, options: &SqliteOptions) -> Outcome<SchemaStatus> {
             return Ok(status);
         }
     }
+    log::require_whole(path)?;
     let mut conn = connection::writer(path, options.busy_timeout)?;
     // Heeded by an empty file only.
     conn.pragma_update(None, "page_size", page_size::choose(options.dimensions))?;

@@ -161,6 +161,15 @@ fn finish_earlier(path: &Path, held: &Path, word: &str, stamp: &str) -> Outcome<
         return Ok(None);
     }
     let kept = if same_file(path, held) {
+        // Cut off before its rename: a log that was put aside is still this store's, and may hold what was committed
+        // last.
+        for suffix in SIDECARS {
+            let (aside, own) = (header::beside(held, suffix), header::beside(path, suffix));
+            if suffix != "-shm" && aside.exists() && !own.exists() {
+                std::fs::rename(aside, own).map_err(failed)?;
+            }
+        }
+        sync_directory(path).map_err(failed)?;
         remove(held).map_err(failed)?;
         for suffix in SIDECARS {
             remove(&header::beside(held, suffix)).map_err(failed)?;

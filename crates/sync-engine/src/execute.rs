@@ -258,6 +258,7 @@ async fn embed(
     let mut rejected = BTreeMap::new();
     let mut model = plan.target.model().cloned();
     let mut fatal: Option<EmbedError> = None;
+    let mut broken: Option<SyncError> = None;
     let own = context.embedder.limits();
     let limits = BatchLimits {
         texts: context.batch.texts.min(own.texts).max(1),
@@ -290,20 +291,19 @@ async fn embed(
             texts: batch.len() as u64,
             tokens: outcome.tokens.unwrap_or_default(),
         };
-        if batch.is_empty() && outcome.requests > 0 {
-            let now = (context.clock)();
-            context.store.put_embeddings(&[], &spend, now).await?;
-        }
-        if let Some(first) = batch.first() {
-            if let Err(error) = settle(context, plan, &mut model, version, &first.1).await {
-                return Err(error.with_progress(report.embedded, all));
-            }
-            let (Some(model), Some(version)) = (&model, &*version) else {
-                continue;
+        let kept = async {
+            let Some(first) = batch.first() else {
+                if spend.requests > 0 {
+                    let now = (context.clock)();
+                    context.store.put_embeddings(&[], &spend, now).await?;
+                }
+                return Ok(());
             };
-            if let Err(error) = check_dimensions(model, &batch, plan) {
-                return Err(error.with_progress(report.embedded, all));
-            }
+            settle(context, plan, &mut model, version, &first.1).await?;
+            let (Some(model), Some(version)) = (&model, &*version) else {
+                return Ok(());
+            };
+            check_dimensions(model, &batch, plan)?;
             context.progress.embedded(batch.len());
             let vectors: Vec<StoredVector> = batch
                 .into_iter()
@@ -316,15 +316,19 @@ async fn embed(
                     embedding,
                 })
                 .collect();
-            context
-                .store
-                .put_embeddings(&vectors, &spend, (context.clock)())
-                .await?;
+            let now = (context.clock)();
+            context.store.put_embeddings(&vectors, &spend, now).await?;
             report.embedded += vectors.len();
             ledger.texts = report.embedded as u64;
             context.progress.stored(vectors.len());
             work.stored
                 .extend(vectors.into_iter().map(|vector| (vector.key.input, None)));
+            Ok::<(), SyncError>(())
+        };
+        if let Err(error) = kept.await {
+            // Nothing more is sent, but what is in flight is paid for: it is awaited, and stored if it can be.
+            context.meter.stop();
+            broken.get_or_insert(error);
         }
         for ((input, _), error) in outcome.rejected {
             rejected.insert(input, error.to_string());
@@ -332,6 +336,9 @@ async fn embed(
         fatal = fatal.or(outcome.fatal);
     }
     report.model = model;
+    if let Some(error) = broken {
+        return Err(error.with_progress(report.embedded, all));
+    }
     match fatal {
         Some(error) => Err(SyncError::embed(error, report.embedded, all)),
         None => Ok(rejected),

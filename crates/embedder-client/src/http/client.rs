@@ -149,13 +149,18 @@ impl HttpClient {
                 }
                 Err(failed) => failed,
             };
+            if error.kind() == EmbedErrorKind::BadAnswer {
+                // Nonsense was computed too, and is billed.
+                admission.lost();
+            } else {
+                drop(admission);
+            }
             let wait = match retries.after(&class) {
                 Next::Repeat(wait) => wait,
                 next => return Err(give_up(error, &class, &next, requests)),
             };
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             tracing::debug!(attempt = requests, wait_ms, %error, "repeating a call");
-            drop(admission);
             unless_stopped(self.pause.pause(wait), meter).await;
         }
     }

@@ -258,3 +258,41 @@ async fn an_index_from_before_the_system_started_proves_nothing() {
         .unwrap();
     assert!(open(&SqliteOptions::file(&path)).is_ok());
 }
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_not_passed_over_by_whoever_holds_the_lock() {
+    let (_directory, path) = in_use(20).await;
+    let log = beside(&path, "-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[32 + 24 + 200] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let options = SqliteOptions::file(&path).with_writer("a test");
+    for refused in [
+        open(&options).map(drop),
+        create_or_open(&options).map(drop),
+        storage_sqlite::migrate(&options).map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+        assert_eq!(fs::read(&log).unwrap(), bytes, "the log is evidence");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_a_cut_off_replacement_put_aside_comes_back() {
+    let (_directory, path) = in_use(20).await;
+    // As a restore or a repair leaves it that is killed just before its rename.
+    fs::remove_file(beside(&path, "-shm")).unwrap();
+    fs::rename(beside(&path, "-wal"), beside(&path, ".replaced-wal")).unwrap();
+    fs::hard_link(&path, beside(&path, ".replaced")).unwrap();
+    let options = SqliteOptions::file(&path).with_writer("a test");
+    let how = storage_sqlite::RepairOptions::default();
+    storage_sqlite::repair(&options, how, storage_core::Timestamp(0)).unwrap();
+    let store = open(&options).unwrap();
+    assert_eq!(scan(&store).await.unwrap(), 20);
+    assert!(!beside(&path, ".replaced").exists());
+}
