@@ -107,7 +107,7 @@ enum Command {
         /// A release build and 1,000 kills instead of 100
         #[arg(long)]
         release: bool,
-        /// Arguments for the program, such as `--rounds N`, `--only PART`, `--seed N`, `--json`
+        /// Arguments for the program, such as `--rounds N`, `--only PART`, `--seed N`, `--round N`, `--json`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
