@@ -36,6 +36,9 @@ pub fn sqlite_version() -> storage_core::Result<&'static str> {
 /// to report.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// SQLite counts milliseconds in 32 bits: 24 days, which is without end.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// A connection that writes to a file that exists; with `create`, to one that may not.
 pub(crate) fn writer(path: &Path, timeout: Duration) -> Outcome<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -86,7 +89,7 @@ fn uri(path: &Path) -> Outcome<String> {
 
 fn prepare(conn: Connection, timeout: Duration, settings: &str) -> Outcome<Connection> {
     sqlite_version()?;
-    conn.busy_timeout(timeout.max(PATIENCE))?;
+    conn.busy_timeout(timeout.clamp(PATIENCE, LONGEST))?;
     // A hostile file may hold a schema of its own making: it gets no functions, no writable schema, no attachments,
     // and no value larger than the largest we would write.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
