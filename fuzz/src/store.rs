@@ -46,7 +46,7 @@ async fn look(path: &Path) -> Result<()> {
         let _ = store.fingerprints(collection).await;
         let _ = store.sources(collection).await;
         let _ = store.runs(collection, 10).await;
-        let mut rows = store.scan(collection, Filter::default());
+        let mut rows = store.scan(collection, None, Filter::default());
         while let Some(Ok(_)) = rows.next().await {}
     }
     let _ = store.bytes().await;

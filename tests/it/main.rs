@@ -33,7 +33,6 @@ mod search_fallback;
 mod secrets;
 mod settings;
 mod signals;
-mod state_machine;
 mod support;
 mod time;
 mod troubleshooting;

@@ -78,10 +78,10 @@ fn what_follows_from_the_rows_is_worked_out_again() {
         "UPDATE category_counts SET category = 'Нет такой' WHERE category = 'Карты'",
         "DELETE FROM category_counts",
         "UPDATE store_state SET generation = 41",
-        "UPDATE embedding_versions SET state = 'building'",
+        "UPDATE collection_versions SET state = 'building'",
         "DELETE FROM record_inputs",
         "UPDATE record_inputs SET vector_id = 1",
-        "INSERT INTO record_inputs SELECT 999, version_id, vector_id, input_hash, variant FROM record_inputs LIMIT 1",
+        "INSERT INTO record_inputs SELECT 999, version_id, space_id, vector_id, input_hash, variant FROM record_inputs LIMIT 1",
         "DELETE FROM runs",
     ] {
         let api = api();

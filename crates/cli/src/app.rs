@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use storage_core::{
-    CollectionName, EmbeddingStore, EmbeddingVersion, RunId, StoreStatus, Timestamp,
-};
+use storage_core::{CollectionName, EmbeddingSpace, EmbeddingStore, RunId, StoreStatus, Timestamp};
 
 use crate::args::OnStoreError;
 use crate::exit::{ExitCode, Failure};
@@ -123,7 +121,7 @@ pub(crate) fn active_version<'a>(
     status: &'a StoreStatus,
     collection: &CollectionName,
     embedder: Option<&dyn Embedder>,
-) -> Result<Option<&'a EmbeddingVersion>, Failure> {
+) -> Result<Option<&'a EmbeddingSpace>, Failure> {
     let Some(active) = status.active(collection) else {
         return Ok(None);
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use storage_core::{
-    CopyReport, DamagedRow, Document, EmbeddingModel, EmbeddingVersion, IntegrityReport,
+    CopyReport, DamagedRow, Document, EmbeddingModel, EmbeddingSpace, IntegrityReport,
     RepairReport, RunRecord, StoreStatus, Timestamp,
 };
 use sync_engine::{FailedRow, SyncMode, SyncReport};
@@ -20,7 +20,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn of(version: &EmbeddingVersion) -> Self {
+    pub(crate) fn of(version: &EmbeddingSpace) -> Self {
         let model = Self::unversioned(&version.model, &version.provider);
         Self {
             version: Some(version.id.to_string()),

@@ -3,7 +3,8 @@
 use futures_util::TryStreamExt;
 use ndarray::{Array2, ArrayView2};
 use storage_core::{
-    CollectionName, Document, Embedding, EmbeddingStore, Filter, Result, StoreError, StoreErrorKind,
+    CollectionName, Document, Embedding, EmbeddingStore, Filter, Result, StoreError,
+    StoreErrorKind, VersionId,
 };
 
 use crate::kernel::{UnitQuery, cosine};
@@ -18,12 +19,16 @@ pub struct SearchIndex {
 }
 
 impl SearchIndex {
-    /// Reads a collection.
+    /// Reads a collection in one of its versions, the active one if none is named.
     ///
     /// # Errors
     /// Those of [`EmbeddingStore::scan`].
-    pub async fn load(store: &dyn EmbeddingStore, collection: &CollectionName) -> Result<Self> {
-        let mut rows = store.scan(collection, Filter::default());
+    pub async fn load(
+        store: &dyn EmbeddingStore,
+        collection: &CollectionName,
+        version: Option<&VersionId>,
+    ) -> Result<Self> {
+        let mut rows = store.scan(collection, version, Filter::default());
         let (mut numbers, mut documents) = (Vec::new(), Vec::new());
         let mut dimensions = 0;
         while let Some(record) = rows.try_next().await? {

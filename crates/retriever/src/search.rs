@@ -2,7 +2,8 @@
 
 use futures_util::TryStreamExt;
 use storage_core::{
-    CollectionName, Document, Embedding, EmbeddingStore, Filter, Result, StoreError, StoreErrorKind,
+    CollectionName, Document, Embedding, EmbeddingStore, Filter, Result, StoreError,
+    StoreErrorKind, VersionId,
 };
 
 use crate::kernel::{UnitQuery, cosine};
@@ -37,21 +38,22 @@ pub struct Searched {
     pub scanned: usize,
 }
 
-/// Scores every row of a collection that passes the filter, while the store reads it: nothing but the best rows is
-/// kept.
+/// Scores every row of a collection that passes the filter in one of its versions, the active one if none is named,
+/// while the store reads it: nothing but the best rows is kept.
 ///
 /// # Errors
 /// Those of [`EmbeddingStore::scan`]; `Model` when the question's vector has another length than the rows.
 pub async fn search_store(
     store: &dyn EmbeddingStore,
     collection: &CollectionName,
+    version: Option<&VersionId>,
     query: &Embedding,
     options: &SearchOptions,
 ) -> Result<Searched> {
     let unit = UnitQuery::new(query);
     let mut top = TopHits::new(options.top_k);
     let mut scanned = 0;
-    let mut rows = store.scan(collection, options.filter.clone());
+    let mut rows = store.scan(collection, version, options.filter.clone());
     while let Some(record) = rows.try_next().await? {
         scanned += 1;
         let row = record.embedding.as_slice();

@@ -1,10 +1,10 @@
 //! What a writer hands to a store: vectors' owners, rows to write, rows to drop, and the pointer to flip.
 
+use crate::{Binding, VectorKey, VersionId, VersionSpec};
 use crate::{
     CollectionName, Document, DocumentKey, InputHash, Locator, RecordHash, RunId, SourceId,
     Timestamp,
 };
-use crate::{EmbedText, VectorKey, VersionId};
 
 /// Raised by one on every successful `apply`: one counter a collection (writers' conflicts), one for the store
 /// (readers).
@@ -31,13 +31,13 @@ pub struct Fingerprint {
 pub struct Row {
     document: Box<Document>,
     record: RecordHash,
-    vectors: Vec<VectorKey>,
+    vectors: Vec<Binding>,
 }
 
 impl Row {
     /// A row and the vectors it refers to: at least one, at most one a version.
     #[must_use]
-    pub fn new(document: impl Into<Box<Document>>, vectors: Vec<VectorKey>) -> Self {
+    pub fn new(document: impl Into<Box<Document>>, vectors: Vec<Binding>) -> Self {
         let document = document.into();
         let record = RecordHash::of(&document);
         Self {
@@ -61,7 +61,7 @@ impl Row {
 
     /// Its vector in each version.
     #[must_use]
-    pub fn vectors(&self) -> &[VectorKey] {
+    pub fn vectors(&self) -> &[Binding] {
         &self.vectors
     }
 }
@@ -105,9 +105,11 @@ pub struct ChangeSet {
     /// Rows that keep their content and stand elsewhere.
     pub relocations: Vec<Relocation>,
     /// Further vectors of rows that are otherwise unchanged: how a new version is filled.
-    pub binds: Vec<(DocumentKey, VectorKey)>,
-    /// The recipe that the rows' inputs were rendered with.
-    pub embed_text: EmbedText,
+    pub binds: Vec<(DocumentKey, Binding)>,
+    /// A version of the collection to register as building, unless it is registered.
+    pub register: Option<VersionSpec>,
+    /// A version that is ready from now on: refused while a row lacks its vector.
+    pub complete: Option<VersionId>,
     /// Flips the collection's pointer in the same transaction; the version that was active becomes the previous one.
     pub activate: Option<VersionId>,
     /// The run that does it.
@@ -130,7 +132,7 @@ pub struct Applied {
 pub enum RunKind {
     /// Source into store.
     Sync,
-    /// Source into a new version of the same or another model.
+    /// Rows into a new version of the same or another model.
     Recompute,
     /// Vectors from elsewhere.
     Import,

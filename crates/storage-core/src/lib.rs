@@ -41,11 +41,15 @@ pub use integrity::{Check, IntegrityReport, check_names};
 pub use memory::MemoryStore;
 pub use metadata::{MetadataValue, metadata_from_json, metadata_to_json};
 pub use migration::{Migration, MigrationError, PendingMigrations, SchemaStatus, pending};
-pub use model::{EmbeddingModel, EmbeddingVersion, ModelSpec, VectorKey, VersionId, VersionState};
+pub use model::{
+    Binding, Canaries, Canary, EmbeddingModel, EmbeddingSpace, ModelSpec, SpaceId, VectorKey,
+    Version, VersionId, VersionSpec, VersionState,
+};
 pub use names::{CollectionName, NameError, RunId, SourceId, Timestamp, mint_document_id};
+pub use rules::{check_canaries, kept_for};
 pub use store::{
-    CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, StoreBytes, StoreStatus,
-    StoredVector,
+    CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, StoreBytes, StoreStatus,
+    StoredVector, VersionNote,
 };
 pub use upkeep::{CopyReport, DamagedRow, RepairReport};
 pub use vector::{Embedding, EmbeddingError};

@@ -9,15 +9,17 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::{
-    Applied, CacheStats, CategoryCount, ChangeSet, CollectionName, CollectionStatus, ContentHash,
-    Document, DocumentKey, Embedding, EmbeddingRecord, EmbeddingStore, EmbeddingVersion, Filter,
-    Fingerprint, Generation, InputHash, IntegrityReport, RecordHash, Result, RunId, RunRecord,
-    Source, SourceId, Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector,
-    Timestamp, VectorKey, VersionId, VersionState, metadata_to_json,
+    Applied, CacheStats, Canaries, Canary, CategoryCount, ChangeSet, CollectionName,
+    CollectionStatus, ContentHash, Document, DocumentKey, Embedding, EmbeddingRecord,
+    EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed, Generation, InputHash,
+    IntegrityReport, RecordHash, Result, RunId, RunRecord, Source, SourceId, SpaceId, Spend,
+    StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
+    Version, VersionId, VersionNote, VersionState, metadata_to_json,
 };
 
 mod apply;
 mod check;
+mod versions;
 
 /// Keeps everything in memory, for tests and as a fallback.
 #[derive(Default)]
@@ -28,7 +30,8 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     generation: u64,
-    versions: BTreeMap<VersionId, EmbeddingVersion>,
+    spaces: BTreeMap<SpaceId, EmbeddingSpace>,
+    canaries: BTreeMap<SpaceId, Canaries>,
     collections: BTreeMap<CollectionName, Collection>,
     vectors: BTreeMap<VectorKey, Vector>,
     runs: BTreeMap<RunId, RunRecord>,
@@ -40,7 +43,7 @@ struct Collection {
     generation: u64,
     active: Option<VersionId>,
     previous: Option<VersionId>,
-    embed_text: String,
+    versions: BTreeMap<VersionId, Version>,
     rows: BTreeMap<DocumentKey, Arc<StoredRow>>,
     sources: BTreeMap<SourceId, Source>,
 }
@@ -88,15 +91,20 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl Collection {
-    /// The rows with the name of their vector in the active version, where they have one.
-    fn active_vectors(&self) -> impl Iterator<Item = (&Arc<StoredRow>, Option<&VectorKey>)> {
-        self.rows.values().map(|row| {
-            let vector = self
-                .active
-                .as_ref()
-                .and_then(|active| row.vectors.get(active));
+    /// The rows with the name of their vector in a version, where they have one.
+    fn vectors_of<'a>(
+        &'a self,
+        version: Option<&'a VersionId>,
+    ) -> impl Iterator<Item = (&'a Arc<StoredRow>, Option<&'a VectorKey>)> {
+        self.rows.values().map(move |row| {
+            let vector = version.and_then(|version| row.vectors.get(version));
             (row, vector)
         })
+    }
+
+    /// The same for the active version.
+    fn active_vectors(&self) -> impl Iterator<Item = (&Arc<StoredRow>, Option<&VectorKey>)> {
+        self.vectors_of(self.active.as_ref())
     }
 
     fn status(&self, name: &CollectionName, state: &State) -> CollectionStatus {
@@ -112,7 +120,7 @@ impl Collection {
             generation: Generation(self.generation),
             active: self.active.clone(),
             previous: self.previous.clone(),
-            embed_text: self.embed_text.clone(),
+            versions: self.listed(),
             records: self.rows.len() as u64,
             documents: documents.len() as u64,
             missing: self
@@ -141,15 +149,19 @@ impl State {
             .collect()
     }
 
-    /// Vectors that no row refers to and whose version is complete.
+    /// Vectors that no row refers to, in spaces where nothing is being built.
     fn prunable(&self) -> impl Iterator<Item = (&VectorKey, &Vector)> {
         let referenced = self.referenced();
+        let used: BTreeSet<&SpaceId> = self.spaces_in_use().collect();
+        let building: BTreeSet<&SpaceId> = self
+            .collections
+            .values()
+            .flat_map(|collection| collection.versions.values())
+            .filter(|version| version.state == VersionState::Building)
+            .map(|version| &version.space)
+            .collect();
         self.vectors.iter().filter(move |(key, _)| {
-            !referenced.contains(key)
-                && self
-                    .versions
-                    .get(&key.version)
-                    .is_none_or(|version| version.state != VersionState::Building)
+            !referenced.contains(key) && used.contains(&key.space) && !building.contains(&key.space)
         })
     }
 }
@@ -162,13 +174,14 @@ fn bytes_of(embedding: &Embedding) -> u64 {
 impl EmbeddingStore for MemoryStore {
     async fn status(&self) -> Result<StoreStatus> {
         let state = self.read();
-        let mut versions: Vec<_> = state.versions.values().cloned().collect();
-        versions.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        let mut spaces: Vec<_> = state.spaces.values().cloned().collect();
+        spaces.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Ok(StoreStatus {
             backend: "memory",
+            store_id: "0".repeat(32),
             schema_version: 1,
             generation: Generation(state.generation),
-            versions,
+            spaces,
             collections: state
                 .collections
                 .iter()
@@ -249,12 +262,25 @@ impl EmbeddingStore for MemoryStore {
     fn scan(
         &self,
         collection: &CollectionName,
+        version: Option<&VersionId>,
         filter: Filter,
     ) -> BoxStream<'static, Result<EmbeddingRecord>> {
         let state = self.read();
         let mut rows = Vec::new();
-        if let Some(found) = state.collections.get(collection) {
-            for (row, vector) in found.active_vectors() {
+        let found = state.collections.get(collection);
+        if let Some(version) = version
+            && !found.is_some_and(|found| found.versions.contains_key(version))
+        {
+            let error = versions::unknown("scan", version);
+            return stream::iter([Err(error)]).boxed();
+        }
+        let mut lacking = StoreErrorKind::Corrupt;
+        if let Some(found) = found {
+            let version = version.or(found.active.as_ref());
+            if version != found.active.as_ref() {
+                lacking = StoreErrorKind::Model;
+            }
+            for (row, vector) in found.vectors_of(version) {
                 let embedding = vector
                     .and_then(|vector| state.vectors.get(vector))
                     .map(|vector| vector.embedding.clone());
@@ -265,13 +291,13 @@ impl EmbeddingStore for MemoryStore {
         let records = rows
             .into_iter()
             .filter(move |(row, _)| filter.matches(&row.document))
-            .map(|(row, embedding)| match embedding {
+            .map(move |(row, embedding)| match embedding {
                 Some(embedding) => Ok(EmbeddingRecord {
                     document: row.document.clone(),
                     embedding,
                 }),
                 None => Err(StoreError::new(
-                    StoreErrorKind::Corrupt,
+                    lacking,
                     "scan",
                     format!("a row has no vector: {}", row.document.key.document),
                 )),
@@ -279,19 +305,36 @@ impl EmbeddingStore for MemoryStore {
         stream::iter(records).boxed()
     }
 
-    async fn register_version(&self, version: &EmbeddingVersion) -> Result<()> {
-        version.validate()?;
+    async fn unbound(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<DocumentKey>)> {
+        let state = self.read();
+        let Some(found) = state.collections.get(collection) else {
+            return Ok((Generation(0), Vec::new()));
+        };
+        let keys = found
+            .vectors_of(Some(version))
+            .filter(|(_, vector)| vector.is_none())
+            .map(|(row, _)| row.document.key.clone())
+            .collect();
+        Ok((Generation(found.generation), keys))
+    }
+
+    async fn register_space(&self, space: &EmbeddingSpace) -> Result<()> {
+        space.validate()?;
         let mut state = self.write();
         state
-            .versions
-            .entry(version.id.clone())
-            .or_insert_with(|| version.clone());
+            .spaces
+            .entry(space.id.clone())
+            .or_insert_with(|| space.clone());
         Ok(())
     }
 
     async fn stored_vectors(
         &self,
-        version: &VersionId,
+        space: &SpaceId,
         inputs: &BTreeSet<InputHash>,
     ) -> Result<BTreeMap<InputHash, Option<ContentHash>>> {
         let state = self.read();
@@ -300,12 +343,12 @@ impl EmbeddingStore for MemoryStore {
             .iter()
             .filter_map(|input| {
                 let from = VectorKey {
-                    version: version.clone(),
+                    space: space.clone(),
                     input: *input,
                     variant: None,
                 };
                 let (key, _) = state.vectors.range(from..).next()?;
-                (key.version == *version && key.input == *input).then_some((*input, key.variant))
+                (key.space == *space && key.input == *input).then_some((*input, key.variant))
             })
             .collect())
     }
@@ -318,16 +361,16 @@ impl EmbeddingStore for MemoryStore {
     ) -> Result<()> {
         let mut state = self.write();
         for vector in batch {
-            let version = &vector.key.version;
+            let space = &vector.key.space;
             let expected = state
-                .versions
-                .get(version)
-                .map(|version| version.model.dimensions.get())
+                .spaces
+                .get(space)
+                .map(|space| space.model.dimensions.get())
                 .ok_or_else(|| {
                     StoreError::new(
                         StoreErrorKind::Model,
                         "put_embeddings",
-                        format!("the embedding version is not registered: {version}"),
+                        format!("the vector space is not registered: {space}"),
                     )
                 })?;
             let found = vector.embedding.dimensions();
@@ -335,7 +378,7 @@ impl EmbeddingStore for MemoryStore {
                 return Err(StoreError::new(
                     StoreErrorKind::Model,
                     "put_embeddings",
-                    format!("a vector has {found} numbers, its version {expected}"),
+                    format!("a vector has {found} numbers, its space {expected}"),
                 ));
             }
         }
@@ -359,6 +402,32 @@ impl EmbeddingStore for MemoryStore {
 
     async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
         apply::apply(&mut self.write(), &changes)
+    }
+
+    async fn annotate(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        note: VersionNote<'_>,
+    ) -> Result<()> {
+        versions::annotate(&mut self.write(), collection, version, note)
+    }
+
+    async fn delete_version(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        abandoned: bool,
+    ) -> Result<Freed> {
+        versions::delete(&mut self.write(), collection, version, abandoned)
+    }
+
+    async fn canaries(&self, space: &SpaceId) -> Result<Canaries> {
+        Ok(self.read().canaries.get(space).cloned().unwrap_or_default())
+    }
+
+    async fn record_canaries(&self, space: &SpaceId, new: &[Canary], at: Timestamp) -> Result<()> {
+        versions::record_canaries(&mut self.write(), space, new, at)
     }
 
     async fn record_run(&self, run: &RunRecord) -> Result<()> {

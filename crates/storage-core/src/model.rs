@@ -1,10 +1,10 @@
-//! Which model made a vector, and under which version a store keeps it.
+//! Which model made a vector, in which space it lies, and which versions a collection has of its rows.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::{ContentHash, InputHash, Timestamp};
+use crate::{ContentHash, EmbedText, Embedding, InputHash, Timestamp};
 
 /// What an embedder says of its model before the first answer. A provider over HTTP may not tell the dimensions
 /// until then.
@@ -70,13 +70,13 @@ impl fmt::Display for EmbeddingModel {
     }
 }
 
-/// Names a version by content, so stores can be copied and merged: 32 hexadecimal digits.
+/// Names a vector space by content, so stores can be copied and merged: 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VersionId(Arc<str>);
+pub struct SpaceId(Arc<str>);
 
-impl VersionId {
+impl SpaceId {
     /// Digests a model and a nonce. Two stores that use one model agree on the id; a forced recompute draws a new
-    /// nonce and so gets a version of its own.
+    /// nonce and so gets a space of its own.
     #[must_use]
     pub fn of(model: &EmbeddingModel, nonce: &str) -> Self {
         let mut hasher =
@@ -109,20 +109,110 @@ impl VersionId {
     }
 }
 
+impl fmt::Display for SpaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A vector space: a model, plus the nonce that a forced recompute draws. Vectors of one space can be compared, and
+/// every collection that uses the space shares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddingSpace {
+    /// Digest of model and nonce.
+    pub id: SpaceId,
+    /// What made its vectors.
+    pub model: EmbeddingModel,
+    /// Empty, but for forced recomputes.
+    pub nonce: String,
+    /// By which road the vectors came: provenance, not identity.
+    pub provider: String,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+impl EmbeddingSpace {
+    /// A space of `model`; its id follows from model and nonce.
+    #[must_use]
+    pub fn new(model: EmbeddingModel, nonce: &str, provider: &str, created_at: Timestamp) -> Self {
+        Self {
+            id: SpaceId::of(&model, nonce),
+            model,
+            nonce: nonce.to_owned(),
+            provider: provider.to_owned(),
+            created_at,
+        }
+    }
+}
+
+/// Names a version of a collection: a digest of its space and its recipe, 32 hexadecimal digits. Two collections that
+/// are embedded alike have versions of one name, each its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionId(Arc<str>);
+
+impl VersionId {
+    /// Digests a space and a recipe, as written.
+    #[must_use]
+    pub fn of(space: &SpaceId, embed_text: &str) -> Self {
+        let mut hasher =
+            blake3::Hasher::new_derive_key("smart-support 2026-11-21 version of a collection");
+        for field in [space.as_str(), embed_text] {
+            hasher.update(&(field.len() as u64).to_le_bytes());
+            hasher.update(field.as_bytes());
+        }
+        Self(hasher.finalize().to_hex()[..32].into())
+    }
+
+    /// Takes a stored id as it is.
+    #[must_use]
+    pub fn from_stored(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first eight digits: what people type.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or(&self.0)
+    }
+}
+
 impl fmt::Display for VersionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// Where a version stands in its life.
+/// How every row of a collection gets its vector in one version: in which space, by which recipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionSpec {
+    /// The space its vectors lie in.
+    pub space: SpaceId,
+    /// Which fields become the embedded text.
+    pub embed_text: EmbedText,
+}
+
+impl VersionSpec {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> VersionId {
+        VersionId::of(&self.space, self.embed_text.as_str())
+    }
+}
+
+/// Where a version stands in its life. Whether it is served is the collection's pointer, not a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VersionState {
-    /// Vectors are being collected; no collection serves it yet.
+    /// Vectors are being collected; it was never complete.
     Building,
-    /// Complete: served, or able to serve.
+    /// Every row had a vector once: served, or able to serve.
     Ready,
-    /// Kept for a rollback only.
+    /// It was served, and neither serves nor is what a rollback would serve.
     Retired,
 }
 
@@ -146,48 +236,64 @@ impl VersionState {
     }
 }
 
-/// A model, plus the nonce that a forced recompute draws.
+/// One version of a collection's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmbeddingVersion {
-    /// Digest of model and nonce.
+pub struct Version {
+    /// Digest of space and recipe.
     pub id: VersionId,
-    /// The vector space.
-    pub model: EmbeddingModel,
-    /// Empty, but for forced recomputes.
-    pub nonce: String,
-    /// By which road the vectors came: provenance, not identity.
-    pub provider: String,
+    /// The space its vectors lie in.
+    pub space: SpaceId,
+    /// The recipe of its inputs, as written.
+    pub embed_text: String,
     /// Where it stands.
     pub state: VersionState,
+    /// Rows of the collection that have a vector in it.
+    pub records: u64,
+    /// JSON: which scores count as an answer, once somebody measured it.
+    pub calibration: Option<String>,
+    /// JSON: how it did on questions with known answers, once somebody asked.
+    pub evaluation: Option<String>,
     /// When it was registered.
     pub created_at: Timestamp,
-}
-
-impl EmbeddingVersion {
-    /// A building version of `model`; its id follows from model and nonce.
-    #[must_use]
-    pub fn new(model: EmbeddingModel, nonce: &str, provider: &str, created_at: Timestamp) -> Self {
-        Self {
-            id: VersionId::of(&model, nonce),
-            model,
-            nonce: nonce.to_owned(),
-            provider: provider.to_owned(),
-            state: VersionState::Building,
-            created_at,
-        }
-    }
 }
 
 /// Names one stored vector.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VectorKey {
     /// The space it lies in.
-    pub version: VersionId,
+    pub space: SpaceId,
     /// The text it was computed from.
     pub input: InputHash,
     /// Empty for a vector that we computed; the hash of the vector for an imported one, so that imports with equal
     /// or missing text keep every bit.
     pub variant: Option<ContentHash>,
+}
+
+/// Which vector a row has in one version of its collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The version.
+    pub version: VersionId,
+    /// The vector.
+    pub vector: VectorKey,
+}
+
+/// A text with the vector that the provider gave for it once: asked again, an unchanged provider gives the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    /// The text as it was sent, without the model's prefix.
+    pub text: String,
+    /// Its vector, of the space's dimensions.
+    pub embedding: Embedding,
+}
+
+/// What a space knows of its provider.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Canaries {
+    /// The texts, in their order.
+    pub texts: Vec<Canary>,
+    /// When the provider was last seen to answer as it did.
+    pub checked_at: Option<Timestamp>,
 }
 
 #[cfg(test)]
@@ -221,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_makes_another_version_of_the_same_model() {
+    fn a_nonce_makes_another_space_of_the_same_model() {
         let model = spec(None).with_dimensions(NonZeroU32::new(4).unwrap());
-        assert_eq!(VersionId::of(&model, ""), VersionId::of(&model.clone(), ""));
-        assert_ne!(VersionId::of(&model, ""), VersionId::of(&model, "1"));
+        assert_eq!(SpaceId::of(&model, ""), SpaceId::of(&model.clone(), ""));
+        assert_ne!(SpaceId::of(&model, ""), SpaceId::of(&model, "1"));
     }
 }

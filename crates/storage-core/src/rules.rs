@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ChangeSet, Document, DocumentKey, EmbeddingVersion, Locator, MetadataValue, Result, Row,
+    Canary, ChangeSet, Document, DocumentKey, EmbeddingSpace, Locator, MetadataValue, Result, Row,
     RunRecord, StoreError, StoreErrorKind, metadata_to_json,
 };
 
@@ -36,7 +36,9 @@ impl ChangeSet {
                 )));
             }
         }
-        no_nul("the recipe", self.embed_text.as_str())?;
+        if let Some(version) = &self.register {
+            no_nul("the recipe", version.embed_text.as_str())?;
+        }
         if let Some(source) = &self.source {
             if source.collection != self.collection {
                 return Err(invalid(format!(
@@ -88,7 +90,7 @@ impl RunRecord {
     }
 }
 
-impl EmbeddingVersion {
+impl EmbeddingSpace {
     /// Checks what needs no store.
     ///
     /// # Errors
@@ -103,10 +105,43 @@ impl EmbeddingVersion {
             &self.nonce,
             &self.provider,
         ] {
-            no_nul("an embedding version", field)?;
+            no_nul("a vector space", field)?;
         }
         Ok(())
     }
+}
+
+/// Why a version may not be deleted, if so: one answer for every backend.
+#[must_use]
+pub fn kept_for(active: bool, previous: bool, building: bool) -> Option<&'static str> {
+    if active {
+        Some("the version is served; promote another one first")
+    } else if previous {
+        Some("the version is what a rollback would serve; it can go after the next promotion")
+    } else if building {
+        Some("the version is being built")
+    } else {
+        None
+    }
+}
+
+/// Checks canaries against the length of their space's vectors.
+///
+/// # Errors
+/// `Model` for another length, `Invalid` for a text with a NUL character.
+pub fn check_canaries(canaries: &[Canary], dimensions: u32) -> Result<()> {
+    for canary in canaries {
+        no_nul("a canary", &canary.text)?;
+        let found = canary.embedding.dimensions();
+        if found != dimensions {
+            return Err(StoreError::new(
+                StoreErrorKind::Model,
+                "record_canaries",
+                format!("a vector has {found} numbers, its space {dimensions}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_row(row: &Row) -> Result<()> {
@@ -115,7 +150,7 @@ fn check_row(row: &Row) -> Result<()> {
     if !row
         .vectors()
         .iter()
-        .all(|vector| versions.insert(&vector.version))
+        .all(|binding| versions.insert(&binding.version))
     {
         return Err(invalid(format!(
             "a row has two vectors of one version: {}",

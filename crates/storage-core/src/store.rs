@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::{
-    Applied, ChangeSet, CollectionName, ContentHash, Document, DocumentKey, Embedding,
-    EmbeddingRecord, EmbeddingVersion, Filter, Fingerprint, Generation, InputHash, IntegrityReport,
-    Result, RunRecord, Source, Spend, Timestamp, VectorKey, VersionId,
+    Applied, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
+    EmbedText, EmbedTextError, Embedding, EmbeddingRecord, EmbeddingSpace, Filter, Fingerprint,
+    Generation, InputHash, IntegrityReport, Result, RunRecord, Source, SpaceId, Spend, Timestamp,
+    VectorKey, Version, VersionId,
 };
 
 /// How many rows a category has.
@@ -32,8 +33,8 @@ pub struct CollectionStatus {
     pub active: Option<VersionId>,
     /// The version that a rollback would serve.
     pub previous: Option<VersionId>,
-    /// The recipe of its inputs, as written.
-    pub embed_text: String,
+    /// Its versions, oldest first.
+    pub versions: Vec<Version>,
     /// Rows.
     pub records: u64,
     /// Distinct documents.
@@ -42,6 +43,30 @@ pub struct CollectionStatus {
     pub missing: u64,
     /// Rows per category, in the categories' order.
     pub categories: Vec<CategoryCount>,
+}
+
+impl CollectionStatus {
+    /// The version of that id.
+    #[must_use]
+    pub fn version(&self, id: &VersionId) -> Option<&Version> {
+        self.versions.iter().find(|version| version.id == *id)
+    }
+
+    /// The version it serves.
+    #[must_use]
+    pub fn active_version(&self) -> Option<&Version> {
+        self.version(self.active.as_ref()?)
+    }
+
+    /// The recipe of the version it serves; `None` before the first row.
+    ///
+    /// # Errors
+    /// When the stored recipe is damaged.
+    pub fn embed_text(&self) -> std::result::Result<Option<EmbedText>, EmbedTextError> {
+        self.active_version()
+            .map(|version| EmbedText::parse(&version.embed_text))
+            .transpose()
+    }
 }
 
 /// Sizes in bytes.
@@ -60,12 +85,14 @@ pub struct StoreBytes {
 pub struct StoreStatus {
     /// `sqlite`, `memory`, ….
     pub backend: &'static str,
+    /// Tells this store from every other, its own restored copies included: 32 hexadecimal digits.
+    pub store_id: String,
     /// Number of the newest migration.
     pub schema_version: u32,
     /// The readers' counter.
     pub generation: Generation,
-    /// Every registered version, oldest first.
-    pub versions: Vec<EmbeddingVersion>,
+    /// Every registered vector space, oldest first.
+    pub spaces: Vec<EmbeddingSpace>,
     /// Every collection, by name.
     pub collections: Vec<CollectionStatus>,
 }
@@ -79,16 +106,26 @@ impl StoreStatus {
             .find(|collection| collection.name == *name)
     }
 
-    /// The version of that id.
+    /// The vector space of that id.
     #[must_use]
-    pub fn version(&self, id: &VersionId) -> Option<&EmbeddingVersion> {
-        self.versions.iter().find(|version| version.id == *id)
+    pub fn space(&self, id: &SpaceId) -> Option<&EmbeddingSpace> {
+        self.spaces.iter().find(|space| space.id == *id)
     }
 
-    /// The version a collection serves.
+    /// The vector space that a collection serves.
     #[must_use]
-    pub fn active(&self, name: &CollectionName) -> Option<&EmbeddingVersion> {
-        self.version(self.collection(name)?.active.as_ref()?)
+    pub fn active(&self, name: &CollectionName) -> Option<&EmbeddingSpace> {
+        self.space(&self.collection(name)?.active_version()?.space)
+    }
+
+    /// Whether any collection has a version in that space, finished or not.
+    #[must_use]
+    pub fn is_used(&self, space: &SpaceId) -> bool {
+        let mut versions = self
+            .collections
+            .iter()
+            .flat_map(|collection| &collection.versions);
+        versions.any(|version| version.space == *space)
     }
 }
 
@@ -112,6 +149,24 @@ pub struct StoredVector {
     pub key: VectorKey,
     /// Its numbers, as many as its version has dimensions.
     pub embedding: Embedding,
+}
+
+/// What is written beside a version: JSON that whoever measured it can read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionNote<'a> {
+    /// Which scores count as an answer.
+    Calibration(&'a str),
+    /// How it did on questions with known answers.
+    Evaluation(&'a str),
+}
+
+/// What deleting a version gave back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Freed {
+    /// Vectors that no other version refers to.
+    pub vectors: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Keeps documents and their vectors.
@@ -140,23 +195,33 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// The sources of a collection, by id.
     async fn sources(&self, collection: &CollectionName) -> Result<Vec<Source>>;
 
-    /// Rows that pass the filter, with their vectors in the collection's active version, in key order, all from one
-    /// generation, in bounded memory. Writers go on meanwhile. A row whose vector is damaged ends the stream with
-    /// `Corrupt`.
+    /// Rows that pass the filter, with their vectors in a version of the collection, the active one if none is named,
+    /// in key order, all from one generation, in bounded memory. Writers go on meanwhile. A row whose vector is
+    /// damaged ends the stream with `Corrupt`; so does a row without a vector, but in a version that is not served
+    /// with `Model`: it has to be built first. A version that the collection does not have is `Model` too.
     fn scan(
         &self,
         collection: &CollectionName,
+        version: Option<&VersionId>,
         filter: Filter,
     ) -> BoxStream<'static, Result<EmbeddingRecord>>;
 
-    /// Registers a version; one that is registered already stays as it is.
-    async fn register_version(&self, version: &EmbeddingVersion) -> Result<()>;
+    /// Keys of the rows that have no vector in a version of the collection, in key order, with the generation they
+    /// belong to: all of them for a version that is not registered.
+    async fn unbound(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<DocumentKey>)>;
 
-    /// Which of these inputs have a vector of this version, and the variant to refer to: `None` for one that we
+    /// Registers a vector space; one that is registered already stays as it is.
+    async fn register_space(&self, space: &EmbeddingSpace) -> Result<()>;
+
+    /// Which of these inputs have a vector in this space, and the variant to refer to: `None` for one that we
     /// computed, which is preferred, else the smallest imported one. Inputs that are absent must be embedded.
     async fn stored_vectors(
         &self,
-        version: &VersionId,
+        space: &SpaceId,
         inputs: &BTreeSet<InputHash>,
     ) -> Result<BTreeMap<InputHash, Option<ContentHash>>>;
 
@@ -165,7 +230,7 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// is; what was spent is added all the same. The batch may be empty: a refusal costs a call too.
     ///
     /// # Errors
-    /// `Model` when the version is not registered or a vector has another length; nothing is stored or added then.
+    /// `Model` when the space is not registered or a vector has another length; nothing is stored or added then.
     async fn put_embeddings(
         &self,
         batch: &[StoredVector],
@@ -177,9 +242,47 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Conflict` when the collection's generation is not the change set's base. `Model` when a row would be left
-    /// without a stored vector of the version that is active afterwards. `Invalid` when a key of another collection
-    /// is named, or a document id belongs to a row of another source.
+    /// without a stored vector of the version that is active or declared complete afterwards, when a vector lies in
+    /// another space than the version it is bound in, and when a version or a space is not registered. `Invalid` when
+    /// a key of another collection is named, or a document id belongs to a row of another source.
+    ///
+    /// Moving the pointer costs the same for ten rows as for a hundred thousand: how many rows a version serves is
+    /// counted as they are bound.
     async fn apply(&self, changes: ChangeSet) -> Result<Applied>;
+
+    /// Writes a note beside a version, replacing the one that was there. Readers of rows notice nothing.
+    ///
+    /// # Errors
+    /// `Model` when the collection has no such version.
+    async fn annotate(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        note: VersionNote<'_>,
+    ) -> Result<()>;
+
+    /// Forgets a version, and deletes every vector that it alone referred to; with the last version of a space the
+    /// whole space goes, its canaries and its unreferenced vectors included. Readers of rows notice nothing.
+    ///
+    /// # Errors
+    /// `Model` when the collection has no such version. `Invalid` for one that is active or previous, and for one that
+    /// is building unless `abandoned` says that nobody builds it any longer.
+    async fn delete_version(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        abandoned: bool,
+    ) -> Result<Freed>;
+
+    /// What is known of a space's provider; nothing for a space that is not registered.
+    async fn canaries(&self, space: &SpaceId) -> Result<Canaries>;
+
+    /// Notes that the provider of a space answered as it does at `at`, and keeps `new` texts beside those that are
+    /// kept already. A text that is kept stays with its first vector.
+    ///
+    /// # Errors
+    /// `Model` when the space is not registered or a vector has another length.
+    async fn record_canaries(&self, space: &SpaceId, new: &[Canary], at: Timestamp) -> Result<()>;
 
     /// Writes a line of the ledger, replacing the one with the same id.
     async fn record_run(&self, run: &RunRecord) -> Result<()>;
@@ -190,8 +293,9 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// What `prune` could free.
     async fn cache_stats(&self) -> Result<CacheStats>;
 
-    /// Deletes vectors that no row refers to and that were stored before `stored_before`; never one of a version that
-    /// is being built. Returns how many. Nothing else ever deletes a vector.
+    /// Deletes vectors that no row refers to and that were stored before `stored_before`; never one of a space that a
+    /// version is being built in, or that has no version yet. Returns how many. Nothing but this and
+    /// [`delete_version`](Self::delete_version) ever deletes a vector.
     async fn prune(&self, stored_before: Timestamp) -> Result<u64>;
 
     /// Hashes every row and vector again, checks lengths, references and counts. Reports, never repairs.

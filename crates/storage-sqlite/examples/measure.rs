@@ -9,8 +9,7 @@ use std::time::Instant;
 use futures_util::TryStreamExt;
 use storage_core::testing::fixture;
 use storage_core::{
-    Document, Embedding, EmbeddingStore, EmbeddingVersion, Filter, Generation, MetadataValue,
-    StoredVector, Timestamp,
+    Document, Embedding, EmbeddingStore, Filter, Generation, MetadataValue, StoredVector, Timestamp,
 };
 use storage_sqlite::{SqliteOptions, create_or_open, open_read_only};
 
@@ -49,8 +48,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 type Done = Result<(), Box<dyn std::error::Error>>;
 
-fn version() -> EmbeddingVersion {
-    EmbeddingVersion::new(fixture::model("m", DIMENSIONS), "", "hash", Timestamp(1))
+fn version() -> fixture::Made {
+    fixture::version_of(fixture::model("m", DIMENSIONS), "")
 }
 
 async fn write(path: &Path, count: usize) -> Done {
@@ -61,7 +60,7 @@ async fn write(path: &Path, count: usize) -> Done {
     let clock = Clock::start();
     let store = create_or_open(&options)?;
     clock.stop("create and open", 1);
-    store.register_version(&version).await?;
+    store.register_space(&version.space).await?;
     let mut numbers = fixture::embedding("seed", DIMENSIONS).as_slice().to_vec();
     let clock = Clock::start();
     for batch in documents.chunks(512) {
@@ -70,7 +69,7 @@ async fn write(path: &Path, count: usize) -> Done {
             numbers.rotate_left(1);
             numbers[0] += 1e-3;
             Ok(StoredVector {
-                key: fixture::vector_key(&version.id, document),
+                key: fixture::vector_key(&version, document),
                 embedding: Embedding::new(numbers.clone())?,
             })
         });
@@ -87,6 +86,7 @@ async fn write(path: &Path, count: usize) -> Done {
         .iter()
         .map(|document| fixture::row(document, &[&version]))
         .collect();
+    changes.register = Some(version.spec.clone());
     changes.activate = Some(version.id.clone());
     say(&format!("  memory {} MiB before apply", memory("VmRSS:")));
     let clock = Clock::start();
@@ -125,7 +125,7 @@ async fn read(path: &Path, times: usize) -> Done {
     let clock = Clock::start();
     for _ in 0..times {
         let store = open_read_only(&options)?;
-        let mut scan = store.scan(&fixture::faq(), Filter::default());
+        let mut scan = store.scan(&fixture::faq(), None, Filter::default());
         let mut found = 0;
         while let Some(record) = scan.try_next().await? {
             found += u64::from(record.embedding.dimensions() == DIMENSIONS);
@@ -136,7 +136,7 @@ async fn read(path: &Path, times: usize) -> Done {
     let clock = Clock::start();
     for _ in 0..times {
         let store = open_read_only(&options)?;
-        let scan = store.scan(&fixture::faq(), Filter::default());
+        let scan = store.scan(&fixture::faq(), None, Filter::default());
         let all: Vec<_> = scan.try_collect().await?;
         assert_eq!(all.len() as u64, records);
     }
@@ -162,7 +162,7 @@ async fn edit(path: &Path) -> Done {
     let version = version();
     let inputs = fingerprints.iter().filter_map(|row| row.input()).collect();
     let clock = Clock::start();
-    store.stored_vectors(&version.id, &inputs).await?;
+    store.stored_vectors(&version.space.id, &inputs).await?;
     clock.stop("stored_vectors of every row", 1);
     let mut changes = fixture::change(generation);
     changes.upserts = (0..count / 100)

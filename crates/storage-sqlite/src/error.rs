@@ -149,7 +149,9 @@ fn code_of(error: &rusqlite::Error) -> Option<ErrorCode> {
 fn kind_of(error: &rusqlite::Error) -> StoreErrorKind {
     use rusqlite::Error as E;
     // Every statement of this crate fits its own schema: one that does not meets a damaged one.
-    if matches!(error, E::SqlInputError { .. }) && code_of(error) == Some(ErrorCode::Unknown) {
+    if let E::SqlInputError { error, .. } = error
+        && error.code == ErrorCode::Unknown
+    {
         return StoreErrorKind::Corrupt;
     }
     match code_of(error) {

@@ -4,6 +4,7 @@
 //! does. [`open_read_only`] leaves no trace beside the file. What a store promises is written down in
 //! [`storage_core::EmbeddingStore`]; how this one keeps it, in the modules below.
 
+mod carried;
 mod connection;
 mod copy;
 mod error;

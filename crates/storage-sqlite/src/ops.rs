@@ -7,3 +7,4 @@ pub(crate) mod read;
 pub(crate) mod scan;
 pub(crate) mod status;
 pub(crate) mod vectors;
+pub(crate) mod versions;

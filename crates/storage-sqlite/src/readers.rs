@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use rusqlite::Connection;
-use storage_core::{CollectionName, EmbeddingRecord, Filter, Result};
+use storage_core::{EmbeddingRecord, Result};
 
 use crate::error::{Failure, Outcome};
-use crate::ops::scan::Scan;
+use crate::ops::scan::{Scan, Wanted};
 use crate::options::Place;
 use crate::reader::{self, Reader};
 use crate::sql;
@@ -69,13 +69,11 @@ impl Readers {
 /// A scan on the caller's thread: a page is read when it is asked for, and between two pages other tasks have a turn.
 pub(crate) fn scan(
     readers: Arc<Readers>,
-    collection: CollectionName,
-    filter: Filter,
+    wanted: Wanted,
 ) -> BoxStream<'static, Result<EmbeddingRecord>> {
     let state = Running {
         readers,
-        collection,
-        filter,
+        wanted,
         under_way: None,
         tries: 0,
         sent: false,
@@ -105,8 +103,7 @@ pub(crate) fn scan(
 
 struct Running {
     readers: Arc<Readers>,
-    collection: CollectionName,
-    filter: Filter,
+    wanted: Wanted,
     under_way: Option<(Reader, Scan)>,
     tries: usize,
     sent: bool,
@@ -151,7 +148,7 @@ impl Running {
     fn begin(&self) -> Outcome<Option<(Reader, Scan)>> {
         let reader = self.readers.take()?;
         reader.connection().execute_batch(sql::BEGIN_READ)?;
-        match Scan::start(reader.connection(), &self.collection, &self.filter) {
+        match self.wanted.start(reader.connection()) {
             Ok(Some(scan)) => Ok(Some((reader, scan))),
             Ok(None) => {
                 reader.connection().execute_batch(sql::END_READ)?;

@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 use storage_core::{
     CollectionName, ContentHash, Document, DocumentKey, Generation, InputHash, Locator, RecordHash,
-    SourceId, VersionId, metadata_from_json,
+    SourceId, SpaceId, Timestamp, Version, VersionId, VersionState, metadata_from_json,
 };
 
 use crate::error::{Failure, Outcome};
@@ -16,31 +16,86 @@ use crate::sql;
 pub(crate) struct Collection {
     pub(crate) id: i64,
     pub(crate) generation: Generation,
-    /// Number, name and length of the version it serves.
-    pub(crate) active: Option<(i64, VersionId, u32)>,
+    /// The versions it serves and would go back to, by number.
+    pub(crate) active: Option<i64>,
+    pub(crate) previous: Option<i64>,
     pub(crate) records: u64,
+    pub(crate) versions: Vec<StoredVersion>,
+}
+
+impl Collection {
+    /// The version it serves.
+    pub(crate) fn active_version(&self) -> Option<&StoredVersion> {
+        let active = self.active?;
+        self.versions
+            .iter()
+            .find(|version| version.number == active)
+    }
+
+    /// The version of that name.
+    pub(crate) fn version(&self, id: &VersionId) -> Option<&StoredVersion> {
+        self.versions.iter().find(|found| found.version.id == *id)
+    }
+}
+
+/// A version of a collection, and the numbers it goes by.
+pub(crate) struct StoredVersion {
+    pub(crate) number: i64,
+    pub(crate) space: i64,
+    pub(crate) dimensions: u32,
+    pub(crate) version: Version,
+}
+
+/// The versions of a collection, oldest first.
+pub(crate) fn versions(conn: &Connection, collection: i64) -> Outcome<Vec<StoredVersion>> {
+    let mut statement = conn.prepare_cached(sql::COLLECTION_VERSIONS)?;
+    let mut rows = statement.query([collection])?;
+    let mut versions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let space = SpaceId::from_stored(text(row, 1)?);
+        let embed_text: String = row.get(2)?;
+        let state = VersionState::parse(text(row, 3)?)
+            .ok_or_else(|| Failure::corrupt("read", "a version's state is unknown"))?;
+        versions.push(StoredVersion {
+            number: row.get(0)?,
+            space: row.get(8)?,
+            dimensions: row.get(9)?,
+            version: Version {
+                id: VersionId::of(&space, &embed_text),
+                space,
+                embed_text,
+                state,
+                records: row.get(4)?,
+                calibration: row.get(5)?,
+                evaluation: row.get(6)?,
+                created_at: Timestamp(row.get(7)?),
+            },
+        });
+    }
+    let by_age = |version: &StoredVersion| (version.version.created_at, version.version.id.clone());
+    versions.sort_by_key(by_age);
+    Ok(versions)
 }
 
 pub(crate) fn collection(conn: &Connection, name: &CollectionName) -> Outcome<Option<Collection>> {
     let mut statement = conn.prepare_cached(sql::COLLECTION)?;
     let found = statement
         .query_row([name.as_str()], |row| {
-            let active: Option<i64> = row.get(2)?;
-            let version: Option<String> = row.get(3)?;
-            let dimensions: Option<u32> = row.get(4)?;
             Ok(Collection {
                 id: row.get(0)?,
                 generation: Generation(row.get(1)?),
-                active: active.zip(version).zip(dimensions).map(
-                    |((number, version), dimensions)| {
-                        (number, VersionId::from_stored(&version), dimensions)
-                    },
-                ),
-                records: row.get(5)?,
+                active: row.get(2)?,
+                previous: row.get(3)?,
+                records: row.get(4)?,
+                versions: Vec::new(),
             })
         })
         .optional()?;
-    Ok(found)
+    let Some(mut found) = found else {
+        return Ok(None);
+    };
+    found.versions = versions(conn, found.id)?;
+    Ok(Some(found))
 }
 
 /// The sources of a collection by their number: names are shared between rows, not copied.

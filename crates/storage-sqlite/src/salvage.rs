@@ -124,7 +124,21 @@ impl Trees {
                 trees.tree(pages, root, &name);
             }
         }
+        trees.broken |= trees.leave_out_a_tree(pages);
         trees
+    }
+
+    /// Whether a page that nobody gave back looks like one of a tree, and no tree leads to it: the root of a table that
+    /// changed places with one of its leaves is a whole tree of one page.
+    fn leave_out_a_tree(&self, pages: &Pages) -> bool {
+        (1..=pages.count())
+            .filter(|number| !self.owners.contains_key(number) && !self.free.contains(number))
+            .filter_map(|number| Some((number, pages.page(number)?)))
+            .any(|(number, page)| {
+                Node::of(&page, number).is_some_and(|node| {
+                    !node.cells(pages, |_| true).is_empty() || !node.children().is_empty()
+                })
+            })
     }
 
     /// Pages that were given back keep their old rows: those were deleted, and stay so.

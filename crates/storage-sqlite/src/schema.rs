@@ -8,6 +8,7 @@ use storage_core::{
     pending,
 };
 
+use crate::carried;
 use crate::error::{Failure, Outcome};
 use crate::options::Place;
 use crate::sql;
@@ -16,11 +17,18 @@ use crate::sql;
 pub(crate) const APPLICATION_ID: u32 = 0x536d_5375;
 
 /// Every migration, oldest first. Append only: stores hold the checksums.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "create_tables",
-    sql: include_str!("../migrations/0001_create_tables.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "create_tables",
+        sql: include_str!("../migrations/0001_create_tables.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "versions_of_collections",
+        sql: include_str!("../migrations/0002_versions_of_collections.sql"),
+    },
+];
 
 /// The version this build writes.
 pub(crate) fn latest() -> u32 {
@@ -92,6 +100,7 @@ pub(crate) fn migrate(conn: &mut Connection, place: &Place) -> Outcome<SchemaSta
             break;
         };
         transaction.execute_batch(next.sql)?;
+        carried::after(&transaction, next.version)?;
         let checksum = next.checksum();
         transaction.execute(
             sql::RECORD_MIGRATION,

@@ -12,18 +12,18 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use rusqlite::Connection;
 use storage_core::{
-    Applied, CacheStats, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
-    EmbeddingRecord, EmbeddingStore, EmbeddingVersion, Filter, Fingerprint, Generation, InputHash,
-    IntegrityReport, Result, RunRecord, Source, Spend, StoreBytes, StoreError, StoreErrorKind,
-    StoreStatus, StoredVector, Timestamp, VersionId,
+    Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
+    DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
+    Generation, InputHash, IntegrityReport, Result, RunRecord, Source, SpaceId, Spend, StoreBytes,
+    StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VersionId, VersionNote,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Outcome;
 use crate::header;
 use crate::lock::WriterLock;
-use crate::ops::scan::Scan;
-use crate::ops::{apply, check, ledger, read, status, vectors};
+use crate::ops::scan::Wanted;
+use crate::ops::{apply, check, ledger, read, status, vectors, versions};
 use crate::options::{Place, SqliteOptions};
 use crate::reader::Reader;
 use crate::readers::{self, Readers};
@@ -158,20 +158,15 @@ type Batch = Result<Vec<EmbeddingRecord>>;
 
 impl Inner {
     /// Starts a scan and returns its batches.
-    async fn start_scan(
-        &self,
-        worker: &Worker,
-        collection: CollectionName,
-        filter: Filter,
-    ) -> Result<mpsc::Receiver<Batch>> {
+    async fn start_scan(&self, worker: &Worker, wanted: Wanted) -> Result<mpsc::Receiver<Batch>> {
         let place = self.place.clone();
         let Place::File(path) = &place else {
-            return self.scan_in_memory(worker, collection, filter).await;
+            return self.scan_in_memory(worker, wanted).await;
         };
         let (batches, received) = mpsc::channel(BATCHES);
         let (path, timeout) = (path.clone(), self.timeout);
         spawn("scan", move || {
-            if let Err(failure) = scan_file(&path, timeout, &collection, &filter, &batches) {
+            if let Err(failure) = scan_file(&path, timeout, &wanted, &batches) {
                 drop(batches.blocking_send(Err(failure.at("scan", &place))));
             }
         })?;
@@ -182,14 +177,13 @@ impl Inner {
     async fn scan_in_memory(
         &self,
         worker: &Worker,
-        collection: CollectionName,
-        filter: Filter,
+        wanted: Wanted,
     ) -> Result<mpsc::Receiver<Batch>> {
         let rows = worker
             .run("scan", &self.place, move |session| {
                 session.read(|conn| {
                     let mut rows = Vec::new();
-                    if let Some(mut scan) = Scan::start(conn, &collection, &filter)? {
+                    if let Some(mut scan) = wanted.start(conn)? {
                         while !scan.done {
                             rows.append(&mut scan.page(conn)?);
                         }
@@ -208,13 +202,12 @@ impl Inner {
 fn scan_file(
     path: &Path,
     timeout: Duration,
-    collection: &CollectionName,
-    filter: &Filter,
+    wanted: &Wanted,
     batches: &mpsc::Sender<Batch>,
 ) -> Outcome<()> {
     let reader = Reader::beside_writer(path, timeout)?;
     let transaction = reader.connection().unchecked_transaction()?;
-    let Some(mut scan) = Scan::start(&transaction, collection, filter)? else {
+    let Some(mut scan) = wanted.start(&transaction)? else {
         return Ok(());
     };
     while !scan.done {
@@ -294,15 +287,21 @@ impl EmbeddingStore for SqliteStore {
     fn scan(
         &self,
         collection: &CollectionName,
+        version: Option<&VersionId>,
         filter: Filter,
     ) -> BoxStream<'static, Result<EmbeddingRecord>> {
+        let wanted = Wanted {
+            collection: collection.clone(),
+            version: version.cloned(),
+            filter,
+        };
         if let Engine::Readers(readers) = &self.inner.engine {
-            return readers::scan(Arc::clone(readers), collection.clone(), filter);
+            return readers::scan(Arc::clone(readers), wanted);
         }
-        let (inner, collection) = (Arc::clone(&self.inner), collection.clone());
+        let inner = Arc::clone(&self.inner);
         stream::once(async move {
             let started = match &inner.engine {
-                Engine::Worker(worker) => inner.start_scan(worker, collection, filter).await,
+                Engine::Worker(worker) => inner.start_scan(worker, wanted).await,
                 Engine::Readers(_) => Err(ended("scan")),
             };
             // The stream must not keep the store open: only its own connection.
@@ -324,23 +323,35 @@ impl EmbeddingStore for SqliteStore {
         .boxed()
     }
 
-    async fn register_version(&self, version: &EmbeddingVersion) -> Result<()> {
-        version.validate()?;
-        let version = version.clone();
-        self.write("register_version", move |conn| {
-            vectors::register(conn, &version)
+    async fn unbound(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<DocumentKey>)> {
+        let (collection, version) = (collection.clone(), version.clone());
+        self.read_aside("unbound", move |conn| {
+            read::unbound(conn, &collection, &version)
+        })
+        .await
+    }
+
+    async fn register_space(&self, space: &EmbeddingSpace) -> Result<()> {
+        space.validate()?;
+        let space = space.clone();
+        self.write("register_space", move |conn| {
+            versions::register_space(conn, &space)
         })
         .await
     }
 
     async fn stored_vectors(
         &self,
-        version: &VersionId,
+        space: &SpaceId,
         inputs: &BTreeSet<InputHash>,
     ) -> Result<BTreeMap<InputHash, Option<ContentHash>>> {
-        let (version, inputs) = (version.clone(), inputs.clone());
+        let (space, inputs) = (space.clone(), inputs.clone());
         self.read("stored_vectors", move |conn| {
-            vectors::stored(conn, &version, &inputs)
+            vectors::stored(conn, &space, &inputs)
         })
         .await
     }
@@ -384,6 +395,54 @@ impl EmbeddingStore for SqliteStore {
             }
         }
         Ok(applied)
+    }
+
+    async fn annotate(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        note: VersionNote<'_>,
+    ) -> Result<()> {
+        let (collection, version) = (collection.clone(), version.clone());
+        let (calibrates, text) = match note {
+            VersionNote::Calibration(text) => (true, text.to_owned()),
+            VersionNote::Evaluation(text) => (false, text.to_owned()),
+        };
+        self.write("annotate", move |conn| {
+            let note = match calibrates {
+                true => VersionNote::Calibration(&text),
+                false => VersionNote::Evaluation(&text),
+            };
+            versions::annotate(conn, &collection, &version, note)
+        })
+        .await
+    }
+
+    async fn delete_version(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        abandoned: bool,
+    ) -> Result<Freed> {
+        let (collection, version) = (collection.clone(), version.clone());
+        self.write("delete_version", move |conn| {
+            versions::delete(conn, &collection, &version, abandoned)
+        })
+        .await
+    }
+
+    async fn canaries(&self, space: &SpaceId) -> Result<Canaries> {
+        let space = space.clone();
+        self.read("canaries", move |conn| versions::canaries(conn, &space))
+            .await
+    }
+
+    async fn record_canaries(&self, space: &SpaceId, new: &[Canary], at: Timestamp) -> Result<()> {
+        let (space, new) = (space.clone(), new.to_vec());
+        self.write("record_canaries", move |conn| {
+            versions::record_canaries(conn, &space, &new, at)
+        })
+        .await
     }
 
     async fn record_run(&self, run: &RunRecord) -> Result<()> {

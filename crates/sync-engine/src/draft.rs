@@ -88,6 +88,7 @@ impl Draft {
                 SyncErrorKind::Model,
                 format!(
                     "collection {} is embedded by the recipe {:?}, not {:?}; leave --embed-text out to keep it, or \
+                     build a version by the other one beside it with `smart-support model build --embed-text RECIPE`, or \
                      embed everything anew with `smart-support migrate --force-recompute`",
                     stored.collection,
                     own.as_ref().map_or("", EmbedText::as_str),
@@ -198,6 +199,7 @@ impl Draft {
             unchanged: 0,
             failed: self.failed,
             embed_text: self.embed_text,
+            companions: Vec::new(),
         };
         for row in self.incoming {
             let known = row
@@ -415,7 +417,7 @@ impl SyncPlan {
         let vector = known
             .filter(|_| same_input && !recompute)
             .and_then(|known| known.vector.clone())
-            .filter(|vector| Some(&vector.version) == self.target.id())
+            .filter(|vector| Some(&vector.space) == self.target.id())
             .map(Box::new);
         self.rows.push(PlannedRow {
             document: row.document,

@@ -12,8 +12,11 @@ use storage_core::{StoreError, StoreErrorKind};
 pub enum SyncErrorKind {
     /// More rows would go than the policy allows: look at the source, or allow it.
     DeleteGuard,
-    /// The store serves another model, dimension or recipe: choose it, or recompute.
+    /// The store serves another model, dimension or recipe, or the provider another model: choose the one that was
+    /// used, or build a version beside it.
     Model,
+    /// There is no such version, or it cannot serve yet.
+    Version,
     /// The selection does not go with the rest of the policy: leave it out.
     Selection,
     /// The source's ids belong to another source of the collection.
@@ -76,6 +79,14 @@ impl SyncError {
             ));
         }
         self
+    }
+
+    /// The store's refusal of a change.
+    pub(crate) fn of_apply(error: StoreError) -> Self {
+        match error.kind() {
+            StoreErrorKind::Conflict => Self::new(SyncErrorKind::Conflict, error.to_string()),
+            _ => error.into(),
+        }
     }
 
     /// What the caller can do.

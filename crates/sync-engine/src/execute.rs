@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use embedder_client::{BatchLimits, EmbedError, Embedder, Meter, Purpose, embed_batches};
+use embedder_client::{BatchLimits, Embedder, Meter};
 use faq_source::SourceSnapshot;
-use futures_util::StreamExt;
 use storage_core::{
-    ChangeSet, CollectionName, ContentHash, EmbedText, Embedding, EmbeddingModel, EmbeddingStore,
-    EmbeddingVersion, InputHash, Row, RunId, RunKind, RunRecord, RunState, Spend, StoreErrorKind,
-    StoredVector, Timestamp, VectorKey, VersionId,
+    Binding, ChangeSet, CollectionName, CollectionStatus, ContentHash, EmbeddingStore, InputHash,
+    Row, RunId, RunKind, StoreErrorKind, Timestamp, VectorKey, VersionSpec,
 };
 
+use crate::companion;
 use crate::draft::{Draft, Stored};
 use crate::plan::{Change, PlannedRow, SyncPlan};
+use crate::run::Run;
 use crate::work::Work;
 use crate::{
     FailedRow, Progress, SyncError, SyncErrorKind, SyncMode, SyncPolicy, SyncReport, Target,
@@ -107,42 +106,18 @@ pub async fn sync(
     if plan.is_empty() {
         return Ok(report);
     }
-    let before = context.store.runs(collection, 1).await?;
-    let resumed = before.iter().any(|run| run.state != RunState::Finished);
-    // The ledger is in the order of these times. A clock that was set back must not put this run before the one that it
-    // comes after.
-    let earliest = before
-        .first()
-        .map(|run| Timestamp(run.started_at.0.saturating_add(1)));
-    let started_at = (context.clock)().max(earliest.unwrap_or(Timestamp(i64::MIN)));
-    let mut ledger = RunRecord {
-        id: context.run.clone(),
-        kind: if plan.mode == SyncMode::Forced {
-            RunKind::Recompute
-        } else {
-            RunKind::Sync
-        },
-        collection: collection.clone(),
-        source: None,
-        version: plan.target.id().cloned(),
-        state: RunState::Started,
-        requests: 0,
-        texts: 0,
-        tokens: 0,
-        started_at,
-        finished_at: None,
-    };
-    context.store.record_run(&ledger).await?;
-    let outcome = execute(context, plan, resumed, &mut report, &mut ledger).await;
-    ledger.state = if outcome.is_ok() {
-        RunState::Finished
+    let kind = if plan.mode == SyncMode::Forced {
+        RunKind::Recompute
     } else {
-        RunState::Failed
+        RunKind::Sync
     };
-    ledger.finished_at = Some((context.clock)().max(started_at));
-    let recorded = context.store.record_run(&ledger).await;
-    outcome?;
-    recorded?;
+    let mut run = Run::start(context, collection, kind, plan.target.clone()).await?;
+    let outcome = execute(context, plan, &mut run, &mut report).await;
+    report.embedded = run.embedded;
+    report.requests = run.requests;
+    report.tokens = run.tokens;
+    report.model = run.target.model().cloned();
+    run.finish(outcome).await?;
     Ok(report)
 }
 
@@ -161,8 +136,7 @@ async fn plan(
         Target::incremental(&status, collection, &*context.embedder)?
     };
     let embed_text = known
-        .map(|known| EmbedText::parse(&known.embed_text))
-        .transpose()
+        .map_or(Ok(None), CollectionStatus::embed_text)
         .map_err(|error| {
             SyncError::new(
                 SyncErrorKind::Store(StoreErrorKind::Corrupt),
@@ -185,25 +159,32 @@ async fn plan(
     } else {
         store.documents(&needs).await?
     };
-    draft.finish(documents)
+    let mut plan = draft.finish(documents)?;
+    plan.companions = known.map(companion::of).unwrap_or_default();
+    Ok(plan)
 }
 
 async fn execute(
     context: &SyncContext<'_>,
     mut plan: SyncPlan,
-    resumed: bool,
+    run: &mut Run<'_>,
     report: &mut SyncReport,
-    ledger: &mut RunRecord,
 ) -> Result<(), SyncError> {
     let started = Instant::now();
     let mut work = Work::of(context.store, &plan).await?;
     report.reused = work.stored.len();
     context
         .progress
-        .embedding(work.stored.len(), work.to_embed.len(), resumed);
+        .embedding(work.stored.len(), work.to_embed.len(), run.resumed);
     work.afford(&context.meter, &plan)?;
-    let mut version = plan.target.id().cloned();
-    let rejected = embed(context, &plan, &mut work, &mut version, report, ledger).await?;
+    let to_embed = std::mem::take(&mut work.to_embed);
+    let all = to_embed.len();
+    let (rows, embed_text) = (&plan.rows, &plan.embed_text);
+    let text_of = |position: &usize| embed_text.render(&rows[*position].document);
+    let embedded = run.embed(to_embed, text_of, all).await?;
+    let arrived = embedded.stored.into_iter().map(|input| (input, None));
+    work.stored.extend(arrived);
+    let rejected = embedded.rejected;
     report.seconds.embed = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
@@ -214,12 +195,16 @@ async fn execute(
             return Ok(());
         }
     }
-    let Some(version) = version else {
+    let Target::Known(space) = &run.target else {
         // Nothing was embedded and nothing was known: every text was refused.
         return Ok(());
     };
-    ledger.version = Some(version.clone());
-    let changes = change_set(context, plan, &version, &work.stored)?;
+    let spec = VersionSpec {
+        space: space.id.clone(),
+        embed_text: plan.embed_text.clone(),
+    };
+    run.fills(&spec.id());
+    let changes = change_set(context, plan, spec, &work.stored).await?;
     context
         .progress
         .applying(changes.upserts.len() + changes.binds.len() + changes.deletes.len());
@@ -227,174 +212,18 @@ async fn execute(
         .store
         .apply(changes)
         .await
-        .map_err(|error| match error.kind() {
-            StoreErrorKind::Conflict => SyncError::new(SyncErrorKind::Conflict, error.to_string()),
-            _ => error.into(),
-        })?;
+        .map_err(SyncError::of_apply)?;
     report.generation = applied.collection;
     report.applied = true;
     report.seconds.store = started.elapsed().as_secs_f64();
     tracing::info!(
         generation = applied.store.0,
-        embedded = report.embedded,
+        embedded = run.embedded,
         reused = report.reused,
-        requests = report.requests,
+        requests = run.requests,
         "applied"
     );
     Ok(())
-}
-
-/// Embeds what is missing and stores each batch at once. Returns the texts the provider refuses, with the reason.
-async fn embed(
-    context: &SyncContext<'_>,
-    plan: &SyncPlan,
-    work: &mut Work,
-    version: &mut Option<VersionId>,
-    report: &mut SyncReport,
-    ledger: &mut RunRecord,
-) -> Result<BTreeMap<InputHash, String>, SyncError> {
-    let to_embed = std::mem::take(&mut work.to_embed);
-    let all = to_embed.len();
-    let mut rejected = BTreeMap::new();
-    let mut model = plan.target.model().cloned();
-    let mut fatal: Option<EmbedError> = None;
-    let mut broken: Option<SyncError> = None;
-    let own = context.embedder.limits();
-    let limits = BatchLimits {
-        texts: context.batch.texts.min(own.texts).max(1),
-        bytes: context.batch.bytes.min(own.bytes),
-    };
-    let rows = &plan.rows;
-    let text_of =
-        |(_, position): &(InputHash, usize)| plan.embed_text.render(&rows[*position].document);
-    let mut outcomes = std::pin::pin!(embed_batches(
-        Arc::clone(&context.embedder),
-        to_embed,
-        text_of,
-        Purpose::Passage,
-        limits,
-        context.concurrency.max(1),
-        context.meter.clone(),
-    ));
-    while let Some(outcome) = outcomes.next().await {
-        report.requests += u64::from(outcome.requests);
-        ledger.requests = report.requests;
-        let mut batch = Vec::with_capacity(outcome.vectors.len());
-        for ((input, _), embedding) in outcome.vectors {
-            batch.push((input, embedding));
-        }
-        report.tokens += outcome.tokens.unwrap_or_default();
-        ledger.tokens = report.tokens;
-        let spend = Spend {
-            run: context.run.clone(),
-            requests: u64::from(outcome.requests),
-            texts: batch.len() as u64,
-            tokens: outcome.tokens.unwrap_or_default(),
-        };
-        let kept = async {
-            let Some(first) = batch.first() else {
-                if spend.requests > 0 {
-                    let now = (context.clock)();
-                    context.store.put_embeddings(&[], &spend, now).await?;
-                }
-                return Ok(());
-            };
-            settle(context, plan, &mut model, version, &first.1).await?;
-            let (Some(model), Some(version)) = (&model, &*version) else {
-                return Ok(());
-            };
-            check_dimensions(model, &batch, plan)?;
-            context.progress.embedded(batch.len());
-            let vectors: Vec<StoredVector> = batch
-                .into_iter()
-                .map(|(input, embedding)| StoredVector {
-                    key: VectorKey {
-                        version: version.clone(),
-                        input,
-                        variant: None,
-                    },
-                    embedding,
-                })
-                .collect();
-            let now = (context.clock)();
-            context.store.put_embeddings(&vectors, &spend, now).await?;
-            report.embedded += vectors.len();
-            ledger.texts = report.embedded as u64;
-            context.progress.stored(vectors.len());
-            work.stored
-                .extend(vectors.into_iter().map(|vector| (vector.key.input, None)));
-            Ok::<(), SyncError>(())
-        };
-        if let Err(error) = kept.await {
-            // Nothing more is sent, but what is in flight is paid for: it is awaited, and stored if it can be.
-            context.meter.stop();
-            broken.get_or_insert(error);
-        }
-        for ((input, _), error) in outcome.rejected {
-            rejected.insert(input, error.to_string());
-        }
-        fatal = fatal.or(outcome.fatal);
-    }
-    report.model = model;
-    if let Some(error) = broken {
-        return Err(error.with_progress(report.embedded, all));
-    }
-    match fatal {
-        Some(error) => Err(SyncError::embed(error, report.embedded, all)),
-        None => Ok(rejected),
-    }
-}
-
-/// Learns the model from the first vector, and registers its version.
-async fn settle(
-    context: &SyncContext<'_>,
-    plan: &SyncPlan,
-    model: &mut Option<EmbeddingModel>,
-    version: &mut Option<VersionId>,
-    first: &Embedding,
-) -> Result<(), SyncError> {
-    let (
-        Target::New {
-            spec,
-            provider,
-            nonce,
-        },
-        None,
-    ) = (&plan.target, &*model)
-    else {
-        return Ok(());
-    };
-    let dimensions =
-        NonZeroU32::new(first.dimensions()).expect("an embedding has at least one number");
-    let learned = spec.with_dimensions(dimensions);
-    let new = EmbeddingVersion::new(learned.clone(), nonce, provider, (context.clock)());
-    context.store.register_version(&new).await?;
-    *version = Some(new.id);
-    *model = Some(learned);
-    Ok(())
-}
-
-fn check_dimensions(
-    model: &EmbeddingModel,
-    batch: &[(InputHash, Embedding)],
-    plan: &SyncPlan,
-) -> Result<(), SyncError> {
-    let Some((_, wrong)) = batch
-        .iter()
-        .find(|(_, vector)| vector.dimensions() != model.dimensions.get())
-    else {
-        return Ok(());
-    };
-    Err(SyncError::new(
-        SyncErrorKind::Model,
-        format!(
-            "embedding dimension mismatch: collection {} has {}, the provider gives {}; choose the model that was \
-             used (EMBEDDING_MODEL_NAME), or embed everything anew with `smart-support migrate --force-recompute`",
-            plan.collection,
-            model.dimensions,
-            wrong.dimensions()
-        ),
-    ))
 }
 
 /// Takes rows whose text was refused out of the plan: the stored ones stay as they are.
@@ -419,24 +248,26 @@ fn leave_out(plan: &mut SyncPlan, rejected: &BTreeMap<InputHash, String>, report
     }
 }
 
-fn change_set(
+async fn change_set(
     context: &SyncContext<'_>,
     plan: SyncPlan,
-    version: &VersionId,
+    spec: VersionSpec,
     stored: &BTreeMap<InputHash, Option<ContentHash>>,
 ) -> Result<ChangeSet, SyncError> {
+    let mut kept = companion::Kept::of(context.store, &plan, &spec).await?;
+    let version = spec.id();
     let rebound = plan.count(|change| *change == Change::Rebound);
     let mut deletes = plan.deletes;
     // Exactly as large as they become: growing would hold the rows twice for a moment.
     let mut upserts = Vec::with_capacity(plan.rows.len() - rebound);
     let mut binds = Vec::with_capacity(rebound);
-    for PlannedRow {
-        document,
-        input,
-        vector,
-        change,
-    } in plan.rows
-    {
+    for (position, row) in plan.rows.into_iter().enumerate() {
+        let PlannedRow {
+            document,
+            input,
+            vector,
+            change,
+        } = row;
         let vector = match vector {
             Some(vector) => *vector,
             None => {
@@ -445,22 +276,26 @@ fn change_set(
                     SyncError::new(SyncErrorKind::Store(StoreErrorKind::Internal), message)
                 })?;
                 VectorKey {
-                    version: version.clone(),
+                    space: spec.space.clone(),
                     input,
                     variant,
                 }
             }
         };
-        match change {
-            Change::Rebound => binds.push((document.key, vector)),
-            Change::Renamed { from } => {
-                deletes.push(*from);
-                upserts.push(Row::new(document, vec![vector]));
-            }
-            Change::Added | Change::Modified | Change::Relabelled => {
-                upserts.push(Row::new(document, vec![vector]))
-            }
+        let binding = Binding {
+            version: version.clone(),
+            vector,
+        };
+        if change == Change::Rebound {
+            binds.push((document.key, binding));
+            continue;
         }
+        if let Change::Renamed { from } = change {
+            deletes.push(*from);
+        }
+        let mut bindings = kept.take(position);
+        bindings.push(binding);
+        upserts.push(Row::new(document, bindings));
     }
     Ok(ChangeSet {
         collection: plan.collection,
@@ -470,8 +305,9 @@ fn change_set(
         deletes,
         relocations: plan.relocations,
         binds,
-        embed_text: plan.embed_text,
-        activate: plan.activate.then(|| version.clone()),
+        register: Some(spec),
+        complete: None,
+        activate: plan.activate.then_some(version),
         run: context.run.clone(),
         applied_at: (context.clock)(),
     })

@@ -4,6 +4,8 @@
 //! [`sync`] does the rest in a fixed order: vectors first, each batch durable before it counts, then one transaction
 //! that readers see. A run that is cut off at any point has changed nothing visible and paid for nothing twice.
 
+mod canary;
+mod companion;
 mod draft;
 mod error;
 mod execute;
@@ -12,10 +14,13 @@ mod plan;
 mod policy;
 mod progress;
 mod report;
+mod run;
 mod source_identity;
 mod target;
 mod work;
 
+pub use canary::{CanaryReport, LEAST_COSINE, check_provider};
+pub use companion::Companion;
 pub use draft::{Draft, Stored};
 pub use error::{SyncError, SyncErrorKind};
 pub use execute::{Prepared, SyncContext, prepare, sync};

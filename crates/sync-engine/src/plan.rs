@@ -5,7 +5,7 @@ use storage_core::{
     VectorKey,
 };
 
-use crate::{FailedRow, SyncMode, Target};
+use crate::{Companion, FailedRow, SyncMode, Target};
 
 /// What becomes of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct SyncPlan {
     pub embed_text: EmbedText,
     /// Whether the recipe is another than the collection's.
     pub embed_text_changed: bool,
+    /// The collection's other versions: rows that change keep their vectors there, where those are known.
+    pub companions: Vec<Companion>,
     /// How it runs.
     pub mode: SyncMode,
     /// Rows of the source that could be read and are selected.

@@ -1,35 +1,34 @@
-//! Which version a sync fills: the one that is served, or a new one beside it.
+//! Which vector space a run fills: the one that is served, or another one beside it.
 
 use embedder_client::Embedder;
 use storage_core::{
-    CollectionName, EmbeddingModel, EmbeddingVersion, ModelSpec, StoreStatus, VersionId,
-    VersionState,
+    CollectionName, EmbeddingModel, EmbeddingSpace, ModelSpec, SpaceId, StoreStatus,
 };
 
 use crate::{SyncError, SyncErrorKind};
 
-/// The version that rows get their vectors in.
+/// The space that rows get their vectors in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A registered version.
-    Known(EmbeddingVersion),
-    /// A version that is registered as soon as its dimensions are known.
+    /// A registered space.
+    Known(EmbeddingSpace),
+    /// A space that is registered as soon as its dimensions are known.
     New {
         /// The model.
         spec: ModelSpec,
         /// By which road.
         provider: String,
-        /// Empty, or what tells it from a version of the same model.
+        /// Empty, or what tells it from another space of the same model.
         nonce: String,
     },
 }
 
 impl Target {
-    /// The version's id, where it is known.
+    /// The space's id, where it is known.
     #[must_use]
-    pub fn id(&self) -> Option<&VersionId> {
+    pub fn id(&self) -> Option<&SpaceId> {
         match self {
-            Self::Known(version) => Some(&version.id),
+            Self::Known(space) => Some(&space.id),
             Self::New { .. } => None,
         }
     }
@@ -38,13 +37,13 @@ impl Target {
     #[must_use]
     pub fn model(&self) -> Option<&EmbeddingModel> {
         match self {
-            Self::Known(version) => Some(&version.model),
+            Self::Known(space) => Some(&space.model),
             Self::New { .. } => None,
         }
     }
 
-    /// Chooses the version for an ordinary sync: the active one when the embedder is of its model, else a refusal;
-    /// for a collection without one, the registered version of that model, or a new one.
+    /// Chooses the space for an ordinary sync: the active one when the embedder is of its model, else a refusal;
+    /// for a collection without one, the registered space of that model, or a new one.
     pub(crate) fn incremental(
         status: &StoreStatus,
         collection: &CollectionName,
@@ -58,29 +57,36 @@ impl Target {
                 Err(mismatch(&active.model, spec, collection))
             };
         }
-        let registered = status
-            .versions
-            .iter()
-            .find(|version| version.nonce.is_empty() && spec.is(&version.model));
-        Ok(registered.map_or_else(
-            || Self::fresh(embedder, ""),
-            |version| Self::Known(version.clone()),
-        ))
+        Ok(Self::shared(status, embedder))
     }
 
-    /// Chooses the version for a forced recompute: one that an earlier run left building, else a new one.
+    /// The registered space of the embedder's model, or a new one: equal texts have one vector, whichever collection
+    /// they belong to.
+    pub(crate) fn shared(status: &StoreStatus, embedder: &dyn Embedder) -> Self {
+        let spec = embedder.spec();
+        let registered = status
+            .spaces
+            .iter()
+            .find(|space| space.nonce.is_empty() && spec.is(&space.model));
+        registered.map_or_else(
+            || Self::fresh(embedder, ""),
+            |space| Self::Known(space.clone()),
+        )
+    }
+
+    /// Chooses the space for a forced recompute: one that an earlier run left behind, else a new one.
     pub(crate) fn forced(status: &StoreStatus, embedder: &dyn Embedder, nonce: &str) -> Self {
         let spec = embedder.spec();
-        let of_model = |version: &&EmbeddingVersion| spec.is(&version.model);
-        let building = status
-            .versions
+        let of_model = |space: &&EmbeddingSpace| spec.is(&space.model);
+        let left = status
+            .spaces
             .iter()
             .filter(of_model)
-            .find(|version| version.state == VersionState::Building);
-        if let Some(version) = building {
-            return Self::Known(version.clone());
+            .find(|space| !status.is_used(&space.id));
+        if let Some(space) = left {
+            return Self::Known(space.clone());
         }
-        let nonce = if status.versions.iter().any(|version| of_model(&version)) {
+        let nonce = if status.spaces.iter().any(|space| of_model(&space)) {
             nonce
         } else {
             ""
@@ -117,8 +123,8 @@ fn mismatch(stored: &EmbeddingModel, wanted: &ModelSpec, collection: &Collection
         SyncErrorKind::Model,
         format!(
             "collection {collection} is embedded with {stored}, {difference}; choose that model again \
-             (EMBEDDING_PROVIDER, EMBEDDING_MODEL_NAME), or embed everything anew with \
-             `smart-support migrate --force-recompute`"
+             (EMBEDDING_PROVIDER, EMBEDDING_MODEL_NAME), or build a version of the other one beside it with \
+             `smart-support model build`, or embed everything anew with `smart-support migrate --force-recompute`"
         ),
     )
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use retriever::SearchOptions;
 use storage_core::testing::fixture;
 use storage_core::{
-    ChangeSet, DocumentKey, EmbeddingVersion, Generation, Locator, Relocation, Row, RunRecord,
+    ChangeSet, DocumentKey, EmbeddingSpace, Generation, Locator, Relocation, Row, RunRecord,
     Spend, StoreErrorKind, StoredVector, Timestamp,
 };
 
@@ -147,11 +147,11 @@ pub(super) async fn step<S: Subject>(
 async fn register<S: Subject>(
     subject: &S,
     model: &mut Model,
-    version: &EmbeddingVersion,
+    version: &EmbeddingSpace,
 ) -> Result<(), Difference> {
-    let found = subject.store().register_version(version).await;
+    let found = subject.store().register_space(version).await;
     model.register(version);
-    agrees("register_version", found, Ok(()))
+    agrees("register_space", found, Ok(()))
 }
 
 async fn put<S: Subject>(

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use storage_core::{
     Applied, CacheStats, CategoryCount, ChangeSet, CollectionName, CollectionStatus, ContentHash,
-    Document, DocumentKey, Embedding, EmbeddingRecord, EmbeddingVersion, Fingerprint, Generation,
+    Document, DocumentKey, Embedding, EmbeddingRecord, EmbeddingSpace, Fingerprint, Generation,
     InputHash, RecordHash, RunRecord, Source, SourceId, Spend, StoreErrorKind, StoredVector,
-    Timestamp, VectorKey, VersionId, VersionState, metadata_to_json,
+    Timestamp, VectorKey, SpaceId, VersionState, metadata_to_json,
 };
 
 use super::operation::{CATEGORIES, Wanted};
@@ -19,14 +19,14 @@ pub(super) type Refused = BTreeSet<&'static str>;
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) document: Document,
-    pub(super) vectors: BTreeMap<VersionId, VectorKey>,
+    pub(super) vectors: BTreeMap<SpaceId, VectorKey>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Collection {
     pub(super) generation: u64,
-    pub(super) active: Option<VersionId>,
-    previous: Option<VersionId>,
+    pub(super) active: Option<SpaceId>,
+    previous: Option<SpaceId>,
     embed_text: String,
     pub(super) rows: BTreeMap<DocumentKey, Row>,
     sources: BTreeMap<SourceId, Source>,
@@ -35,7 +35,7 @@ pub(super) struct Collection {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     generation: u64,
-    pub(super) versions: BTreeMap<VersionId, EmbeddingVersion>,
+    pub(super) versions: BTreeMap<SpaceId, EmbeddingSpace>,
     pub(super) collections: BTreeMap<CollectionName, Collection>,
     vectors: BTreeMap<VectorKey, (Embedding, Timestamp)>,
     runs: BTreeMap<storage_core::RunId, RunRecord>,
@@ -56,7 +56,7 @@ const MODEL: &str = "model";
 const CONFLICT: &str = "conflict";
 
 impl Model {
-    pub(super) fn register(&mut self, version: &EmbeddingVersion) {
+    pub(super) fn register(&mut self, version: &EmbeddingSpace) {
         self.versions
             .entry(version.id.clone())
             .or_insert_with(|| version.clone());
@@ -250,8 +250,8 @@ impl Model {
     }
 
     /// Oldest first.
-    pub(super) fn versions(&self) -> Vec<EmbeddingVersion> {
-        let mut versions: Vec<EmbeddingVersion> = self.versions.values().cloned().collect();
+    pub(super) fn versions(&self) -> Vec<EmbeddingSpace> {
+        let mut versions: Vec<EmbeddingSpace> = self.versions.values().cloned().collect();
         versions.sort_by_key(|version| version.created_at);
         versions
     }
@@ -355,7 +355,7 @@ impl Model {
 
     pub(super) fn stored(
         &self,
-        version: &VersionId,
+        version: &SpaceId,
         inputs: &BTreeSet<InputHash>,
     ) -> BTreeMap<InputHash, Option<ContentHash>> {
         let mut found = BTreeMap::new();

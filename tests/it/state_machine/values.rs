@@ -3,7 +3,7 @@
 
 use storage_core::testing::fixture;
 use storage_core::{
-    CollectionName, ContentHash, Document, DocumentKey, Embedding, EmbeddingVersion, Filter,
+    CollectionName, ContentHash, Document, DocumentKey, Embedding, EmbeddingSpace, Filter,
     MetadataPredicate, MetadataValue, RunId, StoredVector, Timestamp, VectorKey,
 };
 
@@ -19,11 +19,11 @@ pub(super) fn run(n: usize) -> RunId {
     fixture::run(RUNS[n])
 }
 
-pub(super) fn version(n: usize) -> EmbeddingVersion {
+pub(super) fn version(n: usize) -> EmbeddingSpace {
     let (name, dimensions) = VERSIONS[n];
     // The first two are of one instant: their ids decide.
     let at = i64::from(n == 2);
-    EmbeddingVersion::new(fixture::model(name, dimensions), "", "hash", Timestamp(at))
+    EmbeddingSpace::new(fixture::model(name, dimensions), "", "hash", Timestamp(at))
 }
 
 pub(super) fn key(collection_of: usize, key: Key) -> DocumentKey {

@@ -32,7 +32,7 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
             app.collection()
         )));
     };
-    let index = SearchIndex::load(&*store, app.collection()).await?;
+    let index = SearchIndex::load(&*store, app.collection(), None).await?;
     take_categories(&mut golden, &index);
     let found = search_all(app, &*embedder, &index, &golden, batch).await?;
     let evaluation = evaluate(&golden, found.iter().map(Vec::as_slice));

@@ -72,7 +72,10 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         let nothing = Embedding::new(vec![1.0f32]).expect("one is a usable number");
         let started = Instant::now();
         let query = query.as_ref().unwrap_or(&nothing);
-        let searched = search_store(&*store, app.collection(), query, &options).await;
+        let pinned = status
+            .collection(app.collection())
+            .and_then(|collection| collection.active.as_ref());
+        let searched = search_store(&*store, app.collection(), pinned, query, &options).await;
         search = started.elapsed();
         let now = store.status().await?;
         if now.generation == status.generation {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Collection, State, StoredRow};
 use crate::{
-    Applied, ChangeSet, DocumentKey, Generation, Result, Row, StoreError, StoreErrorKind,
-    VectorKey, VersionId, VersionState,
+    Applied, Binding, ChangeSet, DocumentKey, Generation, Result, Row, StoreError, StoreErrorKind,
+    Timestamp, Version, VersionId, VersionSpec, VersionState,
 };
 
 pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
@@ -28,6 +28,9 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
     if let Some(source) = &changes.source {
         collection.sources.insert(source.id.clone(), source.clone());
     }
+    if let Some(spec) = &changes.register {
+        register(state, &mut collection, spec, changes.applied_at)?;
+    }
     // Deletes come first, so that one change can hand a document from one source to another.
     for key in &changes.deletes {
         collection.rows.remove(key);
@@ -41,11 +44,11 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
             vectors: row
                 .vectors()
                 .iter()
-                .map(|vector| (vector.version.clone(), vector.clone()))
+                .map(|binding| (binding.version.clone(), binding.vector.clone()))
                 .collect(),
         };
-        for vector in row.vectors() {
-            check_stored(state, &document.key, vector)?;
+        for binding in row.vectors() {
+            check_binding(state, &collection, &document.key, binding)?;
         }
         collection
             .rows
@@ -54,31 +57,47 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
     for relocation in &changes.relocations {
         row_mut(&mut collection, &relocation.key)?.document.locator = relocation.locator.clone();
     }
-    for (key, vector) in &changes.binds {
-        check_stored(state, key, vector)?;
+    for (key, binding) in &changes.binds {
+        check_binding(state, &collection, key, binding)?;
         row_mut(&mut collection, key)?
             .vectors
-            .insert(vector.version.clone(), vector.clone());
+            .insert(binding.version.clone(), binding.vector.clone());
     }
-    collection.embed_text = changes.embed_text.as_str().to_owned();
-    if let Some(version) = &changes.activate {
-        if !state.versions.contains_key(version) {
+    for named in [&changes.complete, &changes.activate].into_iter().flatten() {
+        let version = collection
+            .versions
+            .get_mut(named)
+            .ok_or_else(|| unregistered(named))?;
+        version.state = VersionState::Ready;
+    }
+    if let Some(version) = &changes.activate
+        && collection.active.as_ref() != Some(version)
+    {
+        let passed = collection.previous.take();
+        collection.previous = collection.active.replace(version.clone());
+        let serving = [&collection.active, &collection.previous];
+        if let Some(passed) = passed.filter(|passed| !serving.contains(&&Some(passed.clone())))
+            && let Some(version) = collection.versions.get_mut(&passed)
+        {
+            version.state = VersionState::Retired;
+        }
+    }
+    if collection.active.is_none() && !collection.rows.is_empty() {
+        return Err(model(
+            "a row would be left without a vector: the collection serves no version".to_owned(),
+        ));
+    }
+    let served = [changes.complete.as_ref(), collection.active.as_ref()];
+    for version in served.into_iter().flatten() {
+        let mut rows = collection.vectors_of(Some(version));
+        if let Some((row, _)) = rows.find(|(_, vector)| vector.is_none()) {
             return Err(model(format!(
-                "the embedding version is not registered: {version}"
+                "a row would be left without a vector of version {}: {:?} chunk {}",
+                version.short(),
+                row.document.key.document,
+                row.document.key.chunk
             )));
         }
-        if collection.active.as_ref() != Some(version) {
-            collection.previous = collection.active.replace(version.clone());
-        }
-    }
-    if let Some((row, _)) = collection
-        .active_vectors()
-        .find(|(_, vector)| vector.is_none())
-    {
-        return Err(model(format!(
-            "a row would be left without a vector of the active version: {:?} chunk {}",
-            row.document.key.document, row.document.key.chunk
-        )));
     }
     collection.generation += 1;
     let generation = collection.generation;
@@ -86,7 +105,6 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
         .collections
         .insert(changes.collection.clone(), collection);
     state.generation += 1;
-    settle_states(state, changes.activate.as_ref());
     Ok(Applied {
         collection: Generation(generation),
         store: Generation(state.generation),
@@ -113,8 +131,54 @@ fn check_owner(collection: &Collection, row: &Row) -> Result<()> {
     }
 }
 
-fn check_stored(state: &State, key: &DocumentKey, vector: &VectorKey) -> Result<()> {
-    if state.vectors.contains_key(vector) {
+fn register(
+    state: &State,
+    collection: &mut Collection,
+    spec: &VersionSpec,
+    at: Timestamp,
+) -> Result<()> {
+    if !state.spaces.contains_key(&spec.space) {
+        return Err(model(format!(
+            "the vector space is not registered: {}",
+            spec.space
+        )));
+    }
+    let id = spec.id();
+    collection
+        .versions
+        .entry(id.clone())
+        .or_insert_with(|| Version {
+            id,
+            space: spec.space.clone(),
+            embed_text: spec.embed_text.as_str().to_owned(),
+            state: VersionState::Building,
+            records: 0,
+            calibration: None,
+            evaluation: None,
+            created_at: at,
+        });
+    Ok(())
+}
+
+fn check_binding(
+    state: &State,
+    collection: &Collection,
+    key: &DocumentKey,
+    binding: &Binding,
+) -> Result<()> {
+    let version = collection
+        .versions
+        .get(&binding.version)
+        .ok_or_else(|| unregistered(&binding.version))?;
+    if version.space != binding.vector.space {
+        return Err(model(format!(
+            "a vector lies in another space than version {}: {:?} chunk {}",
+            version.id.short(),
+            key.document,
+            key.chunk
+        )));
+    }
+    if state.vectors.contains_key(&binding.vector) {
         return Ok(());
     }
     Err(model(format!(
@@ -136,23 +200,8 @@ fn row_mut<'a>(collection: &'a mut Collection, key: &DocumentKey) -> Result<&'a 
         })
 }
 
-/// The version that is served becomes ready; one that no collection serves any longer is retired.
-fn settle_states(state: &mut State, activated: Option<&VersionId>) {
-    if activated.is_none() {
-        return;
-    }
-    for (id, version) in &mut state.versions {
-        let serves = |collection: &Collection| collection.active.as_ref() == Some(id);
-        if state.collections.values().any(serves) {
-            version.state = VersionState::Ready;
-        } else if state
-            .collections
-            .values()
-            .any(|collection| collection.previous.as_ref() == Some(id))
-        {
-            version.state = VersionState::Retired;
-        }
-    }
+fn unregistered(version: &VersionId) -> StoreError {
+    model(format!("the version is not registered: {version}"))
 }
 
 fn invalid(message: String) -> StoreError {

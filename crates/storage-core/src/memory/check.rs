@@ -1,8 +1,10 @@
 //! The checks that mean something for maps: hashes, references, counters. The others hold by construction.
 
+use std::collections::BTreeMap;
+
 use super::State;
 use crate::{
-    Check, ContentHash, EmbedText, InputHash, IntegrityReport, RecordHash, VersionState,
+    Check, ContentHash, EmbedText, InputHash, IntegrityReport, RecordHash, VersionId, VersionState,
     check_names as names,
 };
 
@@ -15,13 +17,17 @@ pub(super) fn check(state: &State) -> IntegrityReport {
     let mut categories = std::collections::BTreeSet::new();
     for (name, collection) in &state.collections {
         let ready = collection.active.as_ref().is_none_or(|active| {
-            state
+            collection
                 .versions
                 .get(active)
                 .is_some_and(|version| version.state == VersionState::Ready)
         });
         unready += u64::from(!ready);
-        let recipe = EmbedText::parse(&collection.embed_text);
+        let recipes: BTreeMap<&VersionId, EmbedText> = collection
+            .versions
+            .values()
+            .filter_map(|version| Some((&version.id, EmbedText::parse(&version.embed_text).ok()?)))
+            .collect();
         for (row, vector) in collection.active_vectors() {
             rows += 1;
             served += u64::from(vector.is_some());
@@ -31,12 +37,11 @@ pub(super) fn check(state: &State) -> IntegrityReport {
                 .values()
                 .filter(|vector| !state.vectors.contains_key(vector))
                 .count() as u64;
-            let input_fits = match (&recipe, vector) {
-                (Ok(recipe), Some(vector)) => {
+            let input_fits = row.vectors.iter().all(|(version, vector)| {
+                recipes.get(version).is_none_or(|recipe| {
                     InputHash::of(&recipe.render(&row.document)) == vector.input
-                }
-                _ => true,
-            };
+                })
+            });
             wrong_rows += u64::from(RecordHash::of(&row.document) != row.record || !input_fits);
         }
     }

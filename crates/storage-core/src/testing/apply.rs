@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 
 use super::fixture::{
-    DIMENSIONS, change, collection, document, documents, faq, fill, filled, generation, key, put,
-    row, run, source, vector_key, version,
+    DIMENSIONS, binding, change, collection, document, documents, faq, fill, filled, generation,
+    key, put, row, run, source, vector_key, version,
 };
 use super::{Harness, refused, snapshot};
 use crate::{
@@ -17,7 +17,7 @@ pub async fn an_empty_store_has_nothing<H: Harness>(harness: H) {
     let store = harness.store();
     let status = store.status().await.unwrap();
     assert_eq!(status.generation, Generation(0));
-    assert!(status.versions.is_empty() && status.collections.is_empty());
+    assert!(status.spaces.is_empty() && status.collections.is_empty());
     let seen = snapshot(store).await;
     assert_eq!(seen.cache, CacheStats::default());
     assert_eq!(seen.bytes, (0, 0));
@@ -68,7 +68,10 @@ pub async fn an_apply_shows_everything_at_once<H: Harness>(harness: H) {
         (status.active.as_ref(), status.previous.as_ref()),
         (Some(&one.id), None)
     );
-    assert_eq!(status.embed_text, r"{question}\n{answer}");
+    assert_eq!(
+        status.embed_text().unwrap().unwrap().as_str(),
+        r"{question}\n{answer}"
+    );
     assert_eq!(
         (status.records, status.documents, status.missing),
         (3, 3, 0)
@@ -84,7 +87,7 @@ pub async fn an_apply_shows_everything_at_once<H: Harness>(harness: H) {
         assert_eq!(fingerprint.key, document.key);
         assert_eq!(fingerprint.source, document.source);
         assert_eq!(fingerprint.record, row(document, &[&one]).record());
-        assert_eq!(fingerprint.vector, Some(vector_key(&one.id, document)));
+        assert_eq!(fingerprint.vector, Some(vector_key(&one, document)));
     }
 }
 
@@ -110,7 +113,8 @@ pub async fn a_failed_apply_leaves_nothing<H: Harness>(harness: H) {
             ..Locator::default()
         },
     }];
-    changes.binds = vec![(rows[1].key.clone(), vector_key(&two.id, &rows[1]))];
+    changes.register = Some(two.spec.clone());
+    changes.binds = vec![(rows[1].key.clone(), binding(&two, &rows[1]))];
     changes.run = run("failing");
     refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
 
@@ -146,19 +150,21 @@ pub async fn a_row_without_its_vector_is_refused<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, rows) = filled(&harness, 1).await;
     let two = version("two");
-    store.register_version(&two).await.unwrap();
+    store.register_space(&two.space).await.unwrap();
     let absent = document("b", "Нет вектора?", "Нет.");
     for vectors in [
         Vec::new(),
-        vec![vector_key(&one.id, &absent)],
-        vec![vector_key(&one.id, &rows[0]), vector_key(&two.id, &absent)],
+        vec![binding(&one, &absent)],
+        vec![binding(&one, &rows[0]), binding(&two, &absent)],
     ] {
         let mut changes = change(Generation(1));
+        changes.register = Some(two.spec.clone());
         changes.upserts = vec![Row::new(absent.clone(), vectors)];
         refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
     }
     let mut changes = change(Generation(1));
-    changes.binds = vec![(rows[0].key.clone(), vector_key(&two.id, &rows[0]))];
+    changes.register = Some(two.spec.clone());
+    changes.binds = vec![(rows[0].key.clone(), binding(&two, &rows[0]))];
     refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
 }
 

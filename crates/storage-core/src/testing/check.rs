@@ -2,12 +2,12 @@
 
 use super::Harness;
 use super::fixture::{
-    DIMENSIONS, change, collection, document, documents, faq, fill, filled, generation, put, row,
-    source, vector_key, version,
+    DIMENSIONS, binding, change, collection, document, documents, faq, fill, filled, generation,
+    made, put, row, source, version,
 };
 use crate::{
-    EmbedText, Generation, InputHash, IntegrityReport, Locator, MetadataValue, Relocation, Row,
-    StoredVector, Timestamp, VectorKey, check_names as names, metadata_to_json,
+    Binding, EmbedText, Generation, InputHash, IntegrityReport, Locator, MetadataValue, Relocation,
+    Row, StoredVector, Timestamp, VectorKey, check_names as names, metadata_to_json,
 };
 
 fn assert_clean(report: &IntegrityReport) {
@@ -58,7 +58,7 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
         .insert("code".into(), MetadataValue::I64(7));
     let vector = StoredVector {
         key: VectorKey {
-            version: one.id.clone(),
+            space: one.space.id.clone(),
             input: InputHash::of(&recipe.render(&foreign)),
             variant: None,
         },
@@ -75,17 +75,23 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
     let mut changes = change(Generation(0));
     changes.collection = other.clone();
     changes.source = Some(source(&other, "sheet"));
-    changes.embed_text = recipe;
-    changes.upserts = vec![Row::new(foreign, vec![vector.key])];
-    changes.activate = Some(one.id.clone());
+    let tailored = made(one.space.clone(), recipe);
+    let bound = Binding {
+        version: tailored.id.clone(),
+        vector: vector.key,
+    };
+    changes.upserts = vec![Row::new(foreign, vec![bound])];
+    changes.register = Some(tailored.spec);
+    changes.activate = Some(tailored.id);
     store.apply(changes.clone()).await.unwrap();
 
     put(store, &two, &rows).await;
     let mut flip = change(generation(store, &faq()).await);
     flip.binds = rows
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    flip.register = Some(two.spec.clone());
     flip.activate = Some(two.id.clone());
     store.apply(flip.clone()).await.unwrap();
     assert_clean(&store.check().await.unwrap());
@@ -105,6 +111,7 @@ pub async fn a_long_life_leaves_a_clean_store<H: Harness>(harness: H) {
     }];
     store.apply(edit.clone()).await.unwrap();
     let mut back = change(generation(store, &faq()).await);
+    back.register = Some(one.spec.clone());
     back.activate = Some(one.id.clone());
     store.apply(back.clone()).await.unwrap();
     store.prune(Timestamp(i64::MAX)).await.unwrap();

@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 
 use super::Harness;
 use crate::{
-    Applied, ChangeSet, CollectionName, Document, DocumentKey, EmbedText, Embedding,
-    EmbeddingModel, EmbeddingStore, EmbeddingVersion, Generation, InputHash, Locator, Row, RunId,
-    Source, SourceId, Spend, StoredVector, Timestamp, VectorKey, VersionId,
+    Applied, Binding, ChangeSet, CollectionName, Document, DocumentKey, EmbedText, Embedding,
+    EmbeddingModel, EmbeddingSpace, EmbeddingStore, Generation, InputHash, Locator, Row, RunId,
+    Source, SourceId, Spend, StoredVector, Timestamp, VectorKey, VersionId, VersionSpec,
 };
 
 /// Numbers per vector in most cases.
@@ -112,10 +112,42 @@ pub fn model(name: &str, dimensions: u32) -> EmbeddingModel {
     }
 }
 
-/// A building version of a model of that name with [`DIMENSIONS`].
+/// A version that may be registered, with its space.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// Its name.
+    pub id: VersionId,
+    /// Its space.
+    pub space: EmbeddingSpace,
+    /// Its space and recipe by name.
+    pub spec: VersionSpec,
+}
+
+/// A version of a space by a recipe.
 #[must_use]
-pub fn version(name: &str) -> EmbeddingVersion {
-    EmbeddingVersion::new(model(name, DIMENSIONS), "", "hash", Timestamp(1_000))
+pub fn made(space: EmbeddingSpace, embed_text: EmbedText) -> Made {
+    let spec = VersionSpec {
+        space: space.id.clone(),
+        embed_text,
+    };
+    Made {
+        id: spec.id(),
+        space,
+        spec,
+    }
+}
+
+/// A version of a model of that name with [`DIMENSIONS`], by the default recipe.
+#[must_use]
+pub fn version(name: &str) -> Made {
+    version_of(model(name, DIMENSIONS), "")
+}
+
+/// A version of a model, by the default recipe.
+#[must_use]
+pub fn version_of(model: EmbeddingModel, nonce: &str) -> Made {
+    let space = EmbeddingSpace::new(model, nonce, "hash", Timestamp(1_000));
+    made(space, EmbedText::default())
 }
 
 /// The hash of the text a row is embedded with under the default recipe.
@@ -126,11 +158,20 @@ pub fn input(document: &Document) -> InputHash {
 
 /// The name of the computed vector of a row.
 #[must_use]
-pub fn vector_key(version: &VersionId, document: &Document) -> VectorKey {
+pub fn vector_key(version: &Made, document: &Document) -> VectorKey {
     VectorKey {
-        version: version.clone(),
-        input: input(document),
+        space: version.space.id.clone(),
+        input: InputHash::of(&version.spec.embed_text.render(document)),
         variant: None,
+    }
+}
+
+/// The computed vector of a row, as its vector in a version.
+#[must_use]
+pub fn binding(version: &Made, document: &Document) -> Binding {
+    Binding {
+        version: version.id.clone(),
+        vector: vector_key(version, document),
     }
 }
 
@@ -150,23 +191,23 @@ pub fn embedding(seed: &str, dimensions: u32) -> Embedding {
 
 /// The vector of a row in a version, ready to store.
 #[must_use]
-pub fn stored_vector(version: &EmbeddingVersion, document: &Document) -> StoredVector {
-    let key = vector_key(&version.id, document);
-    let seed = format!("{} {}", version.id, key.input.to_hex());
+pub fn stored_vector(version: &Made, document: &Document) -> StoredVector {
+    let key = vector_key(version, document);
+    let seed = format!("{} {}", version.space.id, key.input.to_hex());
     StoredVector {
-        embedding: embedding(&seed, version.model.dimensions.get()),
+        embedding: embedding(&seed, version.space.model.dimensions.get()),
         key,
     }
 }
 
 /// A row with its computed vector in each of these versions.
 #[must_use]
-pub fn row(document: &Document, versions: &[&EmbeddingVersion]) -> Row {
+pub fn row(document: &Document, versions: &[&Made]) -> Row {
     Row::new(
         document.clone(),
         versions
             .iter()
-            .map(|version| vector_key(&version.id, document))
+            .map(|version| binding(version, document))
             .collect(),
     )
 }
@@ -182,16 +223,17 @@ pub fn change(base: Generation) -> ChangeSet {
         deletes: Vec::new(),
         relocations: Vec::new(),
         binds: Vec::new(),
-        embed_text: EmbedText::default(),
+        register: None,
+        complete: None,
         activate: None,
         run: run("run"),
         applied_at: Timestamp(2_000),
     }
 }
 
-/// Registers a version and stores the vectors of these rows.
-pub async fn put(store: &dyn EmbeddingStore, version: &EmbeddingVersion, documents: &[Document]) {
-    store.register_version(version).await.unwrap();
+/// Registers the space of a version and stores the vectors of these rows.
+pub async fn put(store: &dyn EmbeddingStore, version: &Made, documents: &[Document]) {
+    store.register_space(&version.space).await.unwrap();
     let vectors: Vec<_> = documents
         .iter()
         .map(|document| stored_vector(version, document))
@@ -213,23 +255,20 @@ pub async fn generation(store: &dyn EmbeddingStore, collection: &CollectionName)
 }
 
 /// Stores these rows of [`faq`] with their vectors and serves that version.
-pub async fn fill(
-    store: &dyn EmbeddingStore,
-    version: &EmbeddingVersion,
-    documents: &[Document],
-) -> Applied {
+pub async fn fill(store: &dyn EmbeddingStore, version: &Made, documents: &[Document]) -> Applied {
     put(store, version, documents).await;
     let mut changes = change(generation(store, &faq()).await);
     changes.upserts = documents
         .iter()
         .map(|document| row(document, &[version]))
         .collect();
+    changes.register = Some(version.spec.clone());
     changes.activate = Some(version.id.clone());
     store.apply(changes.clone()).await.unwrap()
 }
 
 /// A store of `H` filled with `count` rows, and what was put there.
-pub async fn filled<H: Harness>(harness: &H, count: usize) -> (EmbeddingVersion, Vec<Document>) {
+pub async fn filled<H: Harness>(harness: &H, count: usize) -> (Made, Vec<Document>) {
     let (version, documents) = (version("one"), documents(count));
     fill(harness.store(), &version, &documents).await;
     (version, documents)

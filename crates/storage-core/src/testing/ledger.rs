@@ -81,7 +81,7 @@ pub async fn runs_belong_to_their_collection<H: Harness>(harness: H) {
 pub async fn what_was_spent_is_known_with_its_vectors<H: Harness>(harness: H) {
     let store = harness.store();
     let known = version("one");
-    store.register_version(&known).await.unwrap();
+    store.register_space(&known.space).await.unwrap();
     let line = record("a", faq(), 20);
     store.record_run(&line).await.unwrap();
     let spend = Spend {
@@ -92,7 +92,7 @@ pub async fn what_was_spent_is_known_with_its_vectors<H: Harness>(harness: H) {
     };
     let good = stored_vector(&known, &document("1", "q", "a"));
     let mut wrong = stored_vector(&known, &document("2", "q", "b"));
-    wrong.key.version = version("unknown").id;
+    wrong.key.space = version("unknown").space.id;
     refused(
         store
             .put_embeddings(&[good.clone(), wrong], &spend, Timestamp(21))

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::fixture::{
     change, document, embedding, faq, fill, filled, input, key, model, put, row, source, unpaid,
-    version,
+    version, version_of,
 };
 use super::{Harness, refused, snapshot};
 use crate::{
-    ChangeSet, Document, Embedding, EmbeddingVersion, Generation, Locator, MetadataValue,
-    Relocation, StoreErrorKind, StoredVector, Timestamp, VectorKey,
+    ChangeSet, Document, Embedding, Generation, Locator, MetadataValue, Relocation, StoreErrorKind,
+    StoredVector, Timestamp, VectorKey,
 };
 
 /// A text of a mebibyte in each field comes back whole.
@@ -104,9 +104,9 @@ pub async fn numbers_come_back_bit_for_bit<H: Harness>(harness: H) {
         -1e-5,
         f32::EPSILON,
     ];
-    let wide = EmbeddingVersion::new(model("wide", 4_096), "", "hash", Timestamp(1));
-    let odd = EmbeddingVersion::new(model("odd", 7), "", "hash", Timestamp(1));
-    let single = EmbeddingVersion::new(model("single", 1), "", "hash", Timestamp(1));
+    let wide = version_of(model("wide", 4_096), "");
+    let odd = version_of(model("odd", 7), "");
+    let single = version_of(model("single", 1), "");
     let row_of = document("a", "Биты?", "Да.");
     for (base, (version, embedding)) in [
         (wide, embedding("wide", 4_096)),
@@ -116,10 +116,10 @@ pub async fn numbers_come_back_bit_for_bit<H: Harness>(harness: H) {
     .into_iter()
     .enumerate()
     {
-        store.register_version(&version).await.unwrap();
+        store.register_space(&version.space).await.unwrap();
         let vector = StoredVector {
             key: VectorKey {
-                version: version.id.clone(),
+                space: version.space.id.clone(),
                 input: input(&row_of),
                 variant: None,
             },
@@ -131,6 +131,7 @@ pub async fn numbers_come_back_bit_for_bit<H: Harness>(harness: H) {
             .unwrap();
         let mut changes = change(Generation(base as u64));
         changes.upserts = vec![row(&row_of, &[&version])];
+        changes.register = Some(version.spec.clone());
         changes.activate = Some(version.id.clone());
         store.apply(changes.clone()).await.unwrap();
         let read = snapshot(store)
@@ -238,8 +239,11 @@ pub async fn nul_is_refused_everywhere<H: Harness>(harness: H) {
         refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
     let mut bad = version("nul");
-    bad.provider.push('\0');
-    refused(store.register_version(&bad).await, StoreErrorKind::Invalid);
+    bad.space.provider.push('\0');
+    refused(
+        store.register_space(&bad.space).await,
+        StoreErrorKind::Invalid,
+    );
     assert_eq!(snapshot(store).await.collections, before.collections);
 }
 

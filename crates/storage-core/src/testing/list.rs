@@ -52,9 +52,18 @@ macro_rules! __store_cases {
             versions::a_rollback_is_the_pointer_again
             versions::a_replaced_row_drops_its_other_vectors
             versions::a_bind_replaces_a_vector
-            versions::a_version_stays_as_registered
+            versions::a_space_stays_as_registered
             versions::states_follow_the_pointer
+            versions::a_version_without_every_vector_is_not_complete
             versions::an_unknown_version_cannot_be_served
+            versions::two_recipes_are_two_versions_of_one_space
+            versions::a_vector_of_another_space_is_refused
+            versions::rows_without_a_vector_are_named
+            versions::a_version_is_read_beside_the_active_one
+            versions::notes_stay_with_their_version
+            versions::only_a_retired_version_is_deleted
+            versions::a_shared_vector_outlives_a_deleted_version
+            versions::canaries_keep_their_first_vector
             scan::rows_come_in_key_order
             scan::filters_restrict_rows
             scan::a_running_scan_sees_one_generation

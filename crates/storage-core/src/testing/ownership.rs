@@ -1,13 +1,13 @@
 //! Who owns what: collections, sources, documents, and change sets that contradict themselves.
 
 use super::fixture::{
-    change, collection, document, faq, fill, filled, key, put, row, run, source, source_id,
-    vector_key, version,
+    binding, change, collection, document, faq, fill, filled, key, put, row, run, source,
+    source_id, version,
 };
 use super::{Harness, refused, snapshot};
 use crate::{
-    ChangeSet, ContentHash, DocumentKey, Generation, Locator, Relocation, Row, StoreErrorKind,
-    VectorKey,
+    Binding, ChangeSet, ContentHash, DocumentKey, Generation, Locator, Relocation, Row,
+    StoreErrorKind,
 };
 
 /// A change of one collection cannot name a row or a source of another.
@@ -22,7 +22,7 @@ pub async fn rows_of_another_collection_are_refused<H: Harness>(harness: H) {
     let mut document = rows[0].clone();
     document.key = elsewhere.clone();
     let before = snapshot(store).await;
-    let cases: [fn(&mut ChangeSet, DocumentKey, Row, VectorKey); 4] = [
+    let cases: [fn(&mut ChangeSet, DocumentKey, Row, Binding); 4] = [
         |changes, _, row, _| changes.upserts.push(row),
         |changes, key, _, _| changes.deletes.push(key),
         |changes, key, _, _| {
@@ -39,7 +39,7 @@ pub async fn rows_of_another_collection_are_refused<H: Harness>(harness: H) {
             &mut changes,
             elsewhere.clone(),
             row(&document, &[&one]),
-            vector_key(&one.id, &document),
+            binding(&one, &document),
         );
         refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
@@ -103,11 +103,9 @@ pub async fn one_row_twice_is_refused<H: Harness>(harness: H) {
 pub async fn two_vectors_of_one_version_are_refused<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, rows) = filled(&harness, 1).await;
-    let vector = vector_key(&one.id, &rows[0]);
-    let imported = VectorKey {
-        variant: Some(ContentHash::of(b"imported")),
-        ..vector.clone()
-    };
+    let vector = binding(&one, &rows[0]);
+    let mut imported = vector.clone();
+    imported.vector.variant = Some(ContentHash::of(b"imported"));
     let mut changes = change(Generation(1));
     changes.upserts = vec![Row::new(rows[0].clone(), vec![vector, imported])];
     refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
@@ -130,7 +128,7 @@ pub async fn changes_to_absent_rows_are_refused<H: Harness>(harness: H) {
         refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
         let mut changes = change(Generation(1));
         changes.deletes = deletes;
-        changes.binds = vec![(target, vector_key(&one.id, &rows[0]))];
+        changes.binds = vec![(target, binding(&one, &rows[0]))];
         refused(store.apply(changes.clone()).await, StoreErrorKind::Invalid);
     }
 }
@@ -149,6 +147,7 @@ pub async fn collections_do_not_touch_each_other<H: Harness>(harness: H) {
     changes.collection = other.clone();
     changes.source = Some(source(&other, "sheet"));
     changes.upserts = vec![row(&document, &[&two])];
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     let applied = store.apply(changes.clone()).await.unwrap();
     assert_eq!(applied.collection, Generation(1));
@@ -207,6 +206,7 @@ pub async fn a_source_is_brought_up_to_date<H: Harness>(harness: H) {
     let mut changes = change(Generation(0));
     changes.source = None;
     changes.upserts = vec![row(&rows[0], &[&one])];
+    changes.register = Some(one.spec.clone());
     changes.activate = Some(one.id.clone());
     changes.run = run("without-source");
     store.apply(changes.clone()).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fixture::{
-    change, document, documents, faq, fill, input, put, row, run, vector_key, version,
+    binding, change, document, documents, faq, fill, input, put, row, run, version,
 };
 use super::{Harness, snapshot};
 use crate::{Generation, Locator, MetadataValue, RunKind, RunRecord, RunState, Timestamp};
@@ -16,12 +16,13 @@ pub async fn paid_vectors_survive_a_crash_before_apply<H: Harness>(harness: H) {
     let store = harness.store();
     let status = store.status().await.unwrap();
     assert!(status.collections.is_empty());
-    assert_eq!(status.versions, std::slice::from_ref(&one));
+    assert_eq!(status.spaces, [one.space.clone()]);
     let asked: BTreeSet<_> = rows.iter().map(input).collect();
-    let found = store.stored_vectors(&one.id, &asked).await.unwrap();
+    let found = store.stored_vectors(&one.space.id, &asked).await.unwrap();
     assert_eq!(found, asked.iter().map(|input| (*input, None)).collect());
     let mut changes = change(Generation(0));
     changes.upserts = rows.iter().map(|document| row(document, &[&one])).collect();
+    changes.register = Some(one.spec.clone());
     changes.activate = Some(one.id.clone());
     store.apply(changes.clone()).await.unwrap();
     assert!(store.check().await.unwrap().is_ok());
@@ -52,8 +53,9 @@ pub async fn reopening_keeps_everything<H: Harness>(harness: H) {
     let mut flip = change(Generation(1));
     flip.binds = rows
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    flip.register = Some(two.spec.clone());
     flip.activate = Some(two.id.clone());
     store.apply(flip.clone()).await.unwrap();
     put(store, &one, &[document("lost", "Ничей?", "Ничей.")]).await;

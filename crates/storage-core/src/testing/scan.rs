@@ -6,8 +6,8 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::Harness;
 use super::fixture::{
-    change, collection, document, documents, faq, fill, filled, generation, key, put, row,
-    stored_vector, vector_key, version,
+    binding, change, collection, document, documents, faq, fill, filled, generation, key, put, row,
+    stored_vector, version,
 };
 use crate::{
     Comparison, Document, EmbeddingStore, Filter, Generation, MetadataPredicate, MetadataValue,
@@ -15,7 +15,7 @@ use crate::{
 
 async fn ids(store: &dyn EmbeddingStore, filter: Filter) -> Vec<String> {
     store
-        .scan(&faq(), filter)
+        .scan(&faq(), None, filter)
         .map_ok(|record| {
             format!(
                 "{}/{}",
@@ -43,7 +43,7 @@ pub async fn rows_come_in_key_order<H: Harness>(harness: H) {
     fill(store, &one, &rows).await;
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     let records: Vec<_> = store
-        .scan(&faq(), Filter::default())
+        .scan(&faq(), None, Filter::default())
         .try_collect()
         .await
         .unwrap();
@@ -131,7 +131,7 @@ pub async fn filters_restrict_rows<H: Harness>(harness: H) {
 pub async fn a_running_scan_sees_one_generation<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, rows) = filled(&harness, 1_500).await;
-    let mut scan = store.scan(&faq(), Filter::default());
+    let mut scan = store.scan(&faq(), None, Filter::default());
     let first = scan.next().await.unwrap().unwrap();
     assert_eq!(first.document, rows[0]);
 
@@ -151,6 +151,7 @@ pub async fn a_running_scan_sees_one_generation<H: Harness>(harness: H) {
         .map(|document| row(document, &[&two]))
         .collect();
     changes.deletes = rows[1_000..].iter().map(|row| row.key.clone()).collect();
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     store.apply(changes.clone()).await.unwrap();
 
@@ -161,7 +162,7 @@ pub async fn a_running_scan_sees_one_generation<H: Harness>(harness: H) {
         assert_eq!(record.embedding, stored_vector(&one, row).embedding);
     }
     let now: Vec<_> = store
-        .scan(&faq(), Filter::default())
+        .scan(&faq(), None, Filter::default())
         .try_collect()
         .await
         .unwrap();
@@ -175,9 +176,9 @@ pub async fn a_running_scan_sees_one_generation<H: Harness>(harness: H) {
 pub async fn a_dropped_scan_harms_nothing<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, rows) = filled(&harness, 800).await;
-    drop(store.scan(&faq(), Filter::default()));
+    drop(store.scan(&faq(), None, Filter::default()));
     for _ in 0..3 {
-        let mut scan = store.scan(&faq(), Filter::default());
+        let mut scan = store.scan(&faq(), None, Filter::default());
         scan.next().await.unwrap().unwrap();
     }
     let mut changes = change(Generation(1));
@@ -192,7 +193,7 @@ pub async fn an_unknown_collection_is_empty<H: Harness>(harness: H) {
     assert!(ids(store, Filter::default()).await.is_empty());
     store.apply(change(Generation(0))).await.unwrap();
     assert!(ids(store, Filter::default()).await.is_empty());
-    let other = store.scan(&collection("other"), Filter::default());
+    let other = store.scan(&collection("other"), None, Filter::default());
     assert_eq!(other.count().await, 0);
 }
 
@@ -208,8 +209,9 @@ pub async fn documents_are_found_by_key<H: Harness>(harness: H) {
     changes.source = None;
     changes.upserts = vec![crate::Row::new(
         other.clone(),
-        vec![vector_key(&one.id, &rows[1])],
+        vec![binding(&one, &rows[1])],
     )];
+    changes.register = Some(one.spec.clone());
     changes.activate = Some(one.id.clone());
     store.apply(changes.clone()).await.unwrap();
     let mut chunk = key("id-0001");

@@ -3,8 +3,8 @@
 use futures_util::TryStreamExt;
 
 use crate::{
-    CacheStats, CollectionStatus, EmbeddingRecord, EmbeddingStore, EmbeddingVersion, Filter,
-    Fingerprint, Generation, RunRecord, Source,
+    CacheStats, Canaries, CollectionStatus, EmbeddingRecord, EmbeddingSpace, EmbeddingStore,
+    Filter, Fingerprint, Generation, RunRecord, Source,
 };
 
 /// What readers see of one collection.
@@ -27,8 +27,8 @@ pub struct CollectionSnapshot {
 pub struct Snapshot {
     /// The readers' counter.
     pub generation: Generation,
-    /// Registered versions.
-    pub versions: Vec<EmbeddingVersion>,
+    /// Registered vector spaces, with what is known of their providers.
+    pub spaces: Vec<(EmbeddingSpace, Canaries)>,
     /// Every collection.
     pub collections: Vec<CollectionSnapshot>,
     /// Vectors stored, and those nobody needs.
@@ -51,7 +51,7 @@ pub async fn snapshot(store: &dyn EmbeddingStore) -> Snapshot {
         collections.push(CollectionSnapshot {
             fingerprints,
             records: store
-                .scan(&name, Filter::default())
+                .scan(&name, None, Filter::default())
                 .try_collect()
                 .await
                 .unwrap(),
@@ -60,10 +60,15 @@ pub async fn snapshot(store: &dyn EmbeddingStore) -> Snapshot {
             status: collection,
         });
     }
+    let mut spaces = Vec::new();
+    for space in status.spaces {
+        let canaries = store.canaries(&space.id).await.unwrap();
+        spaces.push((space, canaries));
+    }
     let bytes = store.bytes().await.unwrap();
     Snapshot {
         generation: status.generation,
-        versions: status.versions,
+        spaces,
         collections,
         cache: store.cache_stats().await.unwrap(),
         bytes: (bytes.vectors, bytes.text),

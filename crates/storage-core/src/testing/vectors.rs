@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fixture::{
-    DIMENSIONS, change, document, documents, embedding, faq, fill, filled, input, put, row,
-    stored_vector, unpaid, vector_key, version,
+    DIMENSIONS, Made, binding, change, document, documents, embedding, faq, fill, filled, input,
+    put, row, stored_vector, unpaid, vector_key, version,
 };
 use super::{Harness, refused, snapshot};
 use crate::{
-    ContentHash, EmbeddingVersion, Filter, Generation, InputHash, StoreErrorKind, StoredVector,
-    Timestamp, VectorKey, VersionId,
+    ContentHash, Filter, Generation, InputHash, SpaceId, StoreErrorKind, StoredVector, Timestamp,
+    VectorKey,
 };
 use futures_util::TryStreamExt;
 
-fn imported(version: &EmbeddingVersion, input: InputHash, seed: &str) -> StoredVector {
+fn imported(version: &Made, input: InputHash, seed: &str) -> StoredVector {
     let embedding = embedding(seed, DIMENSIONS);
     StoredVector {
         key: VectorKey {
-            version: version.id.clone(),
+            space: version.space.id.clone(),
             input,
             variant: Some(ContentHash::of(&embedding.to_le_bytes())),
         },
@@ -66,7 +66,7 @@ pub async fn a_computed_vector_is_preferred_to_imported_ones<H: Harness>(harness
         .await
         .unwrap();
     let asked = BTreeSet::from([input(&both), input(&alone), input(&absent)]);
-    let found = store.stored_vectors(&one.id, &asked).await.unwrap();
+    let found = store.stored_vectors(&one.space.id, &asked).await.unwrap();
     assert_eq!(
         found,
         BTreeMap::from([
@@ -75,13 +75,20 @@ pub async fn a_computed_vector_is_preferred_to_imported_ones<H: Harness>(harness
         ])
     );
     let nothing = store
-        .stored_vectors(&VersionId::from_stored("unknown"), &asked)
+        .stored_vectors(&SpaceId::from_stored("unknown"), &asked)
         .await
         .unwrap();
     assert!(nothing.is_empty());
     // A row that refers to an imported vector is served exactly that one.
     let mut changes = change(Generation(0));
-    changes.upserts = vec![crate::Row::new(alone, vec![variants[1].key.clone()])];
+    changes.upserts = vec![crate::Row::new(
+        alone,
+        vec![crate::Binding {
+            version: one.id.clone(),
+            vector: variants[1].key.clone(),
+        }],
+    )];
+    changes.register = Some(one.spec.clone());
     changes.activate = Some(one.id.clone());
     store.apply(changes.clone()).await.unwrap();
     let seen = snapshot(store).await.collections.remove(0);
@@ -99,7 +106,7 @@ pub async fn storing_twice_keeps_the_first<H: Harness>(harness: H) {
         .iter()
         .chain(&rows)
         .map(|document| StoredVector {
-            key: vector_key(&one.id, document),
+            key: vector_key(&one, document),
             embedding: embedding("something else", DIMENSIONS),
         })
         .collect();
@@ -118,7 +125,7 @@ pub async fn storing_twice_keeps_the_first<H: Harness>(harness: H) {
 pub async fn wrong_dimensions_store_nothing<H: Harness>(harness: H) {
     let store = harness.store();
     let one = version("one");
-    store.register_version(&one).await.unwrap();
+    store.register_space(&one.space).await.unwrap();
     for dimensions in [DIMENSIONS - 1, DIMENSIONS + 1, 2 * DIMENSIONS] {
         let rows = documents(3);
         let mut batch: Vec<_> = rows
@@ -140,7 +147,7 @@ pub async fn wrong_dimensions_store_nothing<H: Harness>(harness: H) {
 pub async fn an_unregistered_version_is_refused<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, two) = (version("one"), version("two"));
-    store.register_version(&one).await.unwrap();
+    store.register_space(&one.space).await.unwrap();
     let rows = documents(2);
     let batch = [stored_vector(&one, &rows[0]), stored_vector(&two, &rows[1])];
     refused(
@@ -161,8 +168,9 @@ pub async fn prune_spares_what_is_referenced<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.binds = rows
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     store.apply(changes.clone()).await.unwrap();
     // Both versions are referenced, the one served and the one a rollback would serve.
@@ -182,7 +190,7 @@ pub async fn prune_spares_what_is_referenced<H: Harness>(harness: H) {
     let gone = BTreeSet::from([input(&rows[0])]);
     assert!(
         store
-            .stored_vectors(&one.id, &gone)
+            .stored_vectors(&one.space.id, &gone)
             .await
             .unwrap()
             .is_empty()
@@ -223,7 +231,7 @@ pub async fn prune_goes_by_time<H: Harness>(harness: H) {
     );
     assert_eq!(store.prune(Timestamp(31)).await.unwrap(), 2);
     let records: Vec<_> = store
-        .scan(&faq(), Filter::default())
+        .scan(&faq(), None, Filter::default())
         .try_collect()
         .await
         .unwrap();
@@ -237,7 +245,7 @@ pub async fn many_inputs_are_looked_up<H: Harness>(harness: H) {
     let mut asked: BTreeSet<_> = rows.iter().map(input).collect();
     assert_eq!(asked.len(), 3_000);
     asked.extend((0..3_000).map(|n| InputHash::of(&format!("absent {n}"))));
-    let found = store.stored_vectors(&one.id, &asked).await.unwrap();
+    let found = store.stored_vectors(&one.space.id, &asked).await.unwrap();
     assert_eq!(found.len(), 3_000);
     let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
     assert_eq!(store.documents(&keys).await.unwrap(), rows);

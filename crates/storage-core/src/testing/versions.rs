@@ -1,13 +1,16 @@
 //! Versions: the pointer a flip moves, and what becomes of rows that were left behind.
 
+use futures_util::TryStreamExt;
+
 use super::fixture::{
-    DIMENSIONS, change, document, embedding, faq, filled, model, put, row, stored_vector, unpaid,
-    vector_key, version,
+    DIMENSIONS, Made, binding, change, collection, document, embedding, faq, filled, generation,
+    made, model, put, row, stored_vector, unpaid, vector_key, version, version_of,
 };
 use super::{Harness, refused, snapshot};
 use crate::{
-    ContentHash, EmbeddingStore, EmbeddingVersion, Generation, StoreErrorKind, StoredVector,
-    Timestamp, VectorKey, VersionId, VersionState,
+    Binding, Canaries, Canary, ChangeSet, ContentHash, Document, EmbedText, EmbeddingSpace,
+    EmbeddingStore, Filter, Generation, StoreErrorKind, StoredVector, Timestamp, VersionId,
+    VersionNote, VersionState,
 };
 
 async fn pointers(store: &dyn EmbeddingStore) -> (Option<VersionId>, Option<VersionId>) {
@@ -20,11 +23,13 @@ async fn pointers(store: &dyn EmbeddingStore) -> (Option<VersionId>, Option<Vers
 pub async fn the_pointer_flips_with_the_rows<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, rows) = filled(&harness, 2).await;
-    let two = EmbeddingVersion::new(model("two", 3), "", "hash", Timestamp(2_000));
+    let two = version_of(model("two", 3), "");
     put(store, &two, &rows).await;
     assert_eq!(pointers(store).await, (Some(one.id.clone()), None));
     let mut changes = change(Generation(1));
     changes.upserts = rows.iter().map(|document| row(document, &[&two])).collect();
+    changes.register = Some(two.spec.clone());
+    changes.applied_at = Timestamp(3_000);
     changes.activate = Some(two.id.clone());
     store.apply(changes.clone()).await.unwrap();
     assert_eq!(
@@ -39,6 +44,8 @@ pub async fn the_pointer_flips_with_the_rows<H: Harness>(harness: H) {
         .status()
         .await
         .unwrap()
+        .collections
+        .remove(0)
         .versions
         .into_iter()
         .map(|version| version.id)
@@ -56,8 +63,9 @@ pub async fn unchanged_rows_are_bound_in_the_flip<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.binds = rows
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     store.apply(changes.clone()).await.unwrap();
     let after = snapshot(store).await.collections.remove(0);
@@ -73,7 +81,7 @@ pub async fn unchanged_rows_are_bound_in_the_flip<H: Harness>(harness: H) {
         );
         assert_eq!(
             after.fingerprints[position].vector,
-            Some(vector_key(&two.id, document))
+            Some(vector_key(&two, document))
         );
     }
     assert_eq!(
@@ -93,8 +101,9 @@ pub async fn a_flip_needs_every_vector<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.binds = rows[..2]
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
     assert_eq!(snapshot(store).await, before);
@@ -111,8 +120,9 @@ pub async fn a_rollback_is_the_pointer_again<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.binds = rows
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     store.apply(changes.clone()).await.unwrap();
     let mut back = change(Generation(2));
@@ -142,8 +152,9 @@ pub async fn a_replaced_row_drops_its_other_vectors<H: Harness>(harness: H) {
     let mut changes = change(Generation(1));
     changes.binds = rows
         .iter()
-        .map(|document| (document.key.clone(), vector_key(&two.id, document)))
+        .map(|document| (document.key.clone(), binding(&two, document)))
         .collect();
+    changes.register = Some(two.spec.clone());
     changes.activate = Some(two.id.clone());
     store.apply(changes.clone()).await.unwrap();
 
@@ -157,7 +168,7 @@ pub async fn a_replaced_row_drops_its_other_vectors<H: Harness>(harness: H) {
     back.activate = Some(one.id.clone());
     refused(store.apply(back.clone()).await, StoreErrorKind::Model);
     put(store, &one, std::slice::from_ref(&edited)).await;
-    back.binds = vec![(edited.key.clone(), vector_key(&one.id, &edited))];
+    back.binds = vec![(edited.key.clone(), binding(&one, &edited))];
     store.apply(back.clone()).await.unwrap();
     assert!(store.check().await.unwrap().is_ok());
 }
@@ -167,12 +178,10 @@ pub async fn a_bind_replaces_a_vector<H: Harness>(harness: H) {
     let store = harness.store();
     let (one, rows) = filled(&harness, 2).await;
     let imported = embedding("imported", DIMENSIONS);
-    let key = VectorKey {
-        variant: Some(ContentHash::of(&imported.to_le_bytes())),
-        ..vector_key(&one.id, &rows[0])
-    };
+    let mut bound = binding(&one, &rows[0]);
+    bound.vector.variant = Some(ContentHash::of(&imported.to_le_bytes()));
     let vector = StoredVector {
-        key: key.clone(),
+        key: bound.vector.clone(),
         embedding: imported.clone(),
     };
     store
@@ -180,64 +189,365 @@ pub async fn a_bind_replaces_a_vector<H: Harness>(harness: H) {
         .await
         .unwrap();
     let mut changes = change(Generation(1));
-    changes.binds = vec![(rows[0].key.clone(), key.clone())];
+    changes.binds = vec![(rows[0].key.clone(), bound.clone())];
     store.apply(changes.clone()).await.unwrap();
     let seen = snapshot(store).await.collections.remove(0);
     assert_eq!(seen.records[0].embedding, imported);
-    assert_eq!(seen.fingerprints[0].vector, Some(key));
+    assert_eq!(seen.fingerprints[0].vector, Some(bound.vector));
+    assert_eq!(seen.status.versions[0].records, 2);
     assert_eq!(
         seen.records[1].embedding,
         stored_vector(&one, &rows[1]).embedding
     );
 }
 
-/// Registering again changes nothing, whoever registers.
-pub async fn a_version_stays_as_registered<H: Harness>(harness: H) {
+/// Registering a space again changes nothing, whoever registers.
+pub async fn a_space_stays_as_registered<H: Harness>(harness: H) {
     let store = harness.store();
-    let one = version("one");
-    store.register_version(&one).await.unwrap();
+    let one = version("one").space;
+    store.register_space(&one).await.unwrap();
     let mut again = one.clone();
     again.provider = "elsewhere".into();
-    again.state = VersionState::Ready;
     again.created_at = Timestamp(77);
-    store.register_version(&again).await.unwrap();
-    let nonce = EmbeddingVersion::new(one.model.clone(), "forced", "hash", Timestamp(500));
-    store.register_version(&nonce).await.unwrap();
-    assert_eq!(store.status().await.unwrap().versions, [nonce, one]);
+    store.register_space(&again).await.unwrap();
+    let nonce = EmbeddingSpace::new(one.model.clone(), "forced", "hash", Timestamp(500));
+    store.register_space(&nonce).await.unwrap();
+    assert_eq!(store.status().await.unwrap().spaces, [nonce, one]);
 }
 
-/// Serving makes a version ready; one that nobody serves any longer is kept for a rollback.
+async fn state(store: &dyn EmbeddingStore, version: &Made) -> Option<(VersionState, u64)> {
+    let status = store.status().await.unwrap();
+    let found = status.collection(&faq())?.version(&version.id)?;
+    Some((found.state, found.records))
+}
+
+/// Stores the vectors of these rows in a version, and binds them.
+async fn bind(store: &dyn EmbeddingStore, version: &Made, rows: &[Document]) -> ChangeSet {
+    put(store, version, rows).await;
+    let mut changes = change(generation(store, &faq()).await);
+    changes.register = Some(version.spec.clone());
+    changes.binds = rows
+        .iter()
+        .map(|document| (document.key.clone(), binding(version, document)))
+        .collect();
+    changes
+}
+
+/// A version is building until it was complete once; what no rollback would serve any longer is retired.
 pub async fn states_follow_the_pointer<H: Harness>(harness: H) {
     let store = harness.store();
-    let one = version("one");
-    store.register_version(&one).await.unwrap();
-    let state = async |id: &VersionId| store.status().await.unwrap().version(id).unwrap().state;
-    assert_eq!(state(&one.id).await, VersionState::Building);
+    let (one, rows) = filled(&harness, 2).await;
+    let (two, three) = (version("two"), version("three"));
+    let ready = Some((VersionState::Ready, 2));
+    assert_eq!(state(store, &one).await, ready);
+    let part = bind(store, &two, &rows[..1]).await;
+    store.apply(part).await.unwrap();
+    assert_eq!(state(store, &two).await, Some((VersionState::Building, 1)));
+    let mut rest = bind(store, &two, &rows[1..]).await;
+    rest.complete = Some(two.id.clone());
+    store.apply(rest).await.unwrap();
+    assert_eq!(state(store, &two).await, ready);
+    assert_eq!(pointers(store).await, (Some(one.id.clone()), None));
+    for (version, activated) in [(&two, false), (&three, true), (&one, false), (&two, false)] {
+        let mut flip = bind(store, version, if activated { &rows } else { &[] }).await;
+        flip.activate = Some(version.id.clone());
+        store.apply(flip).await.unwrap();
+    }
+    assert_eq!(
+        pointers(store).await,
+        (Some(two.id.clone()), Some(one.id.clone()))
+    );
+    assert_eq!(state(store, &one).await, ready);
+    assert_eq!(state(store, &two).await, ready);
+    assert_eq!(state(store, &three).await, Some((VersionState::Retired, 2)));
+    assert!(store.check().await.unwrap().is_ok());
+}
+
+/// A version of which a row lacks its vector is not complete, whatever is said.
+pub async fn a_version_without_every_vector_is_not_complete<H: Harness>(harness: H) {
+    let store = harness.store();
+    let (_, rows) = filled(&harness, 3).await;
+    let two = version("two");
+    let mut changes = bind(store, &two, &rows[..2]).await;
+    changes.complete = Some(two.id.clone());
+    let before = snapshot(store).await;
+    refused(store.apply(changes).await, StoreErrorKind::Model);
+    assert_eq!(snapshot(store).await, before);
+}
+
+/// A version nobody registered cannot be served, filled, declared complete, read, noted on or deleted.
+pub async fn an_unknown_version_cannot_be_served<H: Harness>(harness: H) {
+    let store = harness.store();
+    let unknown = VersionId::from_stored("unknown");
+    let mut changes = change(Generation(0));
+    changes.activate = Some(unknown.clone());
+    refused(store.apply(changes).await, StoreErrorKind::Model);
+    assert!(store.status().await.unwrap().collections.is_empty());
+    let (_, rows) = filled(&harness, 1).await;
+    let two = version("two");
+    let before = snapshot(store).await;
+    let mut changes = change(Generation(1));
+    changes.register = Some(two.spec.clone());
+    refused(store.apply(changes).await, StoreErrorKind::Model);
+    assert_eq!(snapshot(store).await, before);
+    put(store, &two, &rows).await;
+    let mut changes = change(Generation(1));
+    changes.binds = vec![(rows[0].key.clone(), binding(&two, &rows[0]))];
+    refused(store.apply(changes).await, StoreErrorKind::Model);
+    let mut changes = change(Generation(1));
+    changes.complete = Some(two.id.clone());
+    refused(store.apply(changes).await, StoreErrorKind::Model);
+    let scanned = store
+        .scan(&faq(), Some(&two.id), Filter::default())
+        .try_collect::<Vec<_>>()
+        .await;
+    refused(scanned, StoreErrorKind::Model);
+    let note = VersionNote::Calibration("{}");
+    refused(
+        store.annotate(&faq(), &two.id, note).await,
+        StoreErrorKind::Model,
+    );
+    refused(
+        store.delete_version(&faq(), &two.id, true).await,
+        StoreErrorKind::Model,
+    );
+    let (_, keys) = store.unbound(&faq(), &two.id).await.unwrap();
+    assert_eq!(keys, [rows[0].key.clone()]);
+}
+
+/// One space, two recipes: two versions that share the space's vectors and are switched like any others.
+pub async fn two_recipes_are_two_versions_of_one_space<H: Harness>(harness: H) {
+    let store = harness.store();
+    let (one, rows) = filled(&harness, 3).await;
+    let two = made(
+        one.space.clone(),
+        EmbedText::parse("{category}: {question}").unwrap(),
+    );
+    let mut changes = bind(store, &two, &rows).await;
+    changes.activate = Some(two.id.clone());
+    store.apply(changes).await.unwrap();
+    let status = store.status().await.unwrap();
+    assert_eq!(status.spaces, [one.space.clone()]);
+    let found = status.collection(&faq()).unwrap();
+    assert_eq!(
+        found.embed_text().unwrap().unwrap().as_str(),
+        "{category}: {question}"
+    );
+    let seen = snapshot(store).await.collections.remove(0);
+    assert_eq!(
+        seen.fingerprints[0].vector,
+        Some(vector_key(&two, &rows[0]))
+    );
+    assert!(store.check().await.unwrap().is_ok());
+    let mut back = change(Generation(2));
+    back.activate = Some(one.id.clone());
+    store.apply(back).await.unwrap();
+    let seen = snapshot(store).await.collections.remove(0);
+    assert_eq!(
+        seen.fingerprints[0].vector,
+        Some(vector_key(&one, &rows[0]))
+    );
+    assert!(store.check().await.unwrap().is_ok());
+}
+
+/// A row's vector must lie in the space of the version it is bound in.
+pub async fn a_vector_of_another_space_is_refused<H: Harness>(harness: H) {
+    let store = harness.store();
     let (one, rows) = filled(&harness, 1).await;
-    assert_eq!(state(&one.id).await, VersionState::Ready);
     let two = version("two");
     put(store, &two, &rows).await;
     let mut changes = change(Generation(1));
-    changes.binds = vec![(rows[0].key.clone(), vector_key(&two.id, &rows[0]))];
-    store.apply(changes.clone()).await.unwrap();
-    assert_eq!(state(&two.id).await, VersionState::Building);
-    let mut flip = change(Generation(2));
-    flip.activate = Some(two.id.clone());
-    store.apply(flip.clone()).await.unwrap();
-    assert_eq!(state(&one.id).await, VersionState::Retired);
-    assert_eq!(state(&two.id).await, VersionState::Ready);
-    let mut back = change(Generation(3));
-    back.activate = Some(one.id.clone());
-    store.apply(back.clone()).await.unwrap();
-    assert_eq!(state(&one.id).await, VersionState::Ready);
-    assert_eq!(state(&two.id).await, VersionState::Retired);
+    changes.register = Some(two.spec.clone());
+    changes.binds = vec![(
+        rows[0].key.clone(),
+        Binding {
+            version: two.id.clone(),
+            vector: vector_key(&one, &rows[0]),
+        },
+    )];
+    refused(store.apply(changes).await, StoreErrorKind::Model);
 }
 
-/// A version nobody registered cannot be served.
-pub async fn an_unknown_version_cannot_be_served<H: Harness>(harness: H) {
+/// The rows a version lacks are named, with the generation they belong to; edits and deletes keep the count true.
+pub async fn rows_without_a_vector_are_named<H: Harness>(harness: H) {
     let store = harness.store();
+    let (one, rows) = filled(&harness, 4).await;
+    let two = version("two");
+    let part = bind(store, &two, &rows[..3]).await;
+    store.apply(part).await.unwrap();
+    let (at, keys) = store.unbound(&faq(), &two.id).await.unwrap();
+    assert_eq!((at, &keys[..]), (Generation(2), &[rows[3].key.clone()][..]));
+    let edited = document("id-0000", "Правка?", "Да.");
+    put(store, &one, std::slice::from_ref(&edited)).await;
+    let mut changes = change(Generation(2));
+    changes.upserts = vec![row(&edited, &[&one])];
+    changes.deletes = vec![rows[1].key.clone()];
+    store.apply(changes).await.unwrap();
+    let (_, keys) = store.unbound(&faq(), &two.id).await.unwrap();
+    assert_eq!(keys, [rows[0].key.clone(), rows[3].key.clone()]);
+    assert_eq!(state(store, &two).await, Some((VersionState::Building, 1)));
+    assert_eq!(state(store, &one).await, Some((VersionState::Ready, 3)));
+    assert!(store.check().await.unwrap().is_ok());
+}
+
+/// Any version of a collection can be read while another one is served; one that lacks a row says so.
+pub async fn a_version_is_read_beside_the_active_one<H: Harness>(harness: H) {
+    let store = harness.store();
+    let (one, rows) = filled(&harness, 2).await;
+    let two = version("two");
+    let part = bind(store, &two, &rows[..1]).await;
+    store.apply(part).await.unwrap();
+    let read = async |version: &Made| {
+        store
+            .scan(&faq(), Some(&version.id), Filter::default())
+            .map_ok(|record| record.embedding)
+            .try_collect::<Vec<_>>()
+            .await
+    };
+    refused(read(&two).await, StoreErrorKind::Model);
+    let rest = bind(store, &two, &rows[1..]).await;
+    store.apply(rest).await.unwrap();
+    for version in [&one, &two] {
+        let expected: Vec<_> = rows
+            .iter()
+            .map(|row| stored_vector(version, row).embedding)
+            .collect();
+        assert_eq!(read(version).await.unwrap(), expected);
+    }
+}
+
+/// Notes stay with their version, and readers of rows notice nothing.
+pub async fn notes_stay_with_their_version<H: Harness>(harness: H) {
+    let store = harness.store();
+    let (one, _) = filled(&harness, 1).await;
+    for text in ["{\"threshold\":0.1}", "{\"threshold\":0.8}"] {
+        let note = VersionNote::Calibration(text);
+        store.annotate(&faq(), &one.id, note).await.unwrap();
+    }
+    let note = VersionNote::Evaluation("{\"top3\":0.9}");
+    store.annotate(&faq(), &one.id, note).await.unwrap();
+    let harness = harness.reopen().await;
+    let status = harness.store().status().await.unwrap();
+    let found = status.collection(&faq()).unwrap();
+    assert_eq!(found.generation, Generation(1));
+    let version = found.active_version().unwrap();
+    assert_eq!(version.calibration.as_deref(), Some("{\"threshold\":0.8}"));
+    assert_eq!(version.evaluation.as_deref(), Some("{\"top3\":0.9}"));
+}
+
+/// Deleting frees what nobody else refers to, and leaves alone what serves, what a rollback needs and what is built.
+pub async fn only_a_retired_version_is_deleted<H: Harness>(harness: H) {
+    let store = harness.store();
+    let (one, rows) = filled(&harness, 2).await;
+    let (two, three) = (version("two"), version("three"));
+    for version in [&two, &three] {
+        let mut flip = bind(store, version, &rows).await;
+        flip.activate = Some(version.id.clone());
+        store.apply(flip).await.unwrap();
+    }
+    let four = version("four");
+    let part = bind(store, &four, &rows[..1]).await;
+    store.apply(part).await.unwrap();
+    put(store, &one, &[document("x", "Ничей?", "Ничей.")]).await;
+    let before = snapshot(store).await;
+    for kept in [&two, &three, &four] {
+        refused(
+            store.delete_version(&faq(), &kept.id, false).await,
+            StoreErrorKind::Invalid,
+        );
+    }
+    assert_eq!(snapshot(store).await, before);
+    let bytes = 4 * u64::from(DIMENSIONS);
+    let freed = store.delete_version(&faq(), &one.id, false).await.unwrap();
+    // Two that rows referred to, one that nobody did: the whole space goes.
+    assert_eq!((freed.vectors, freed.bytes), (3, 3 * bytes));
+    let freed = store.delete_version(&faq(), &four.id, true).await.unwrap();
+    assert_eq!((freed.vectors, freed.bytes), (1, bytes));
+    let status = store.status().await.unwrap();
+    let mut spaces: Vec<_> = status.spaces.iter().map(|space| &space.id).collect();
+    let mut expected = [&two.space.id, &three.space.id];
+    spaces.sort();
+    expected.sort();
+    assert_eq!(spaces, expected);
+    assert_eq!(status.generation, before.generation);
+    let after = snapshot(store).await.collections.remove(0);
+    assert_eq!(after.records, before.collections[0].records);
+    assert!(store.check().await.unwrap().is_ok());
+}
+
+/// A vector that another version or another collection refers to outlives a deleted version.
+pub async fn a_shared_vector_outlives_a_deleted_version<H: Harness>(harness: H) {
+    let store = harness.store();
+    let (one, rows) = filled(&harness, 1).await;
+    let (two, three) = (version("two"), version("three"));
+    let mut foreign = rows[0].clone();
+    foreign.key.collection = collection("other");
     let mut changes = change(Generation(0));
-    changes.activate = Some(VersionId::from_stored("unknown"));
-    refused(store.apply(changes.clone()).await, StoreErrorKind::Model);
-    assert!(store.status().await.unwrap().collections.is_empty());
+    changes.collection = collection("other");
+    changes.source = None;
+    changes.upserts = vec![row(&foreign, &[&one])];
+    changes.register = Some(one.spec.clone());
+    changes.activate = Some(one.id.clone());
+    store.apply(changes).await.unwrap();
+    for version in [&two, &three] {
+        let mut flip = bind(store, version, &rows).await;
+        flip.activate = Some(version.id.clone());
+        store.apply(flip).await.unwrap();
+    }
+    let freed = store.delete_version(&faq(), &one.id, false).await.unwrap();
+    assert_eq!(freed.vectors, 0);
+    let scanned: Vec<_> = store
+        .scan(&collection("other"), None, Filter::default())
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(
+        scanned[0].embedding,
+        stored_vector(&one, &rows[0]).embedding
+    );
+    assert!(store.check().await.unwrap().is_ok());
+}
+
+/// Canaries are kept with the vector they had first, and every look is remembered.
+pub async fn canaries_keep_their_first_vector<H: Harness>(harness: H) {
+    let store = harness.store();
+    let one = version("one");
+    let canary = |text: &str, seed: &str| Canary {
+        text: text.to_owned(),
+        embedding: embedding(seed, DIMENSIONS),
+    };
+    let first = [canary("б", "1"), canary("a", "2")];
+    refused(
+        store
+            .record_canaries(&one.space.id, &first, Timestamp(1))
+            .await,
+        StoreErrorKind::Model,
+    );
+    assert_eq!(
+        store.canaries(&one.space.id).await.unwrap(),
+        Canaries::default()
+    );
+    store.register_space(&one.space).await.unwrap();
+    store
+        .record_canaries(&one.space.id, &first, Timestamp(1))
+        .await
+        .unwrap();
+    let wrong = Canary {
+        embedding: embedding("w", DIMENSIONS + 1),
+        ..canary("w", "w")
+    };
+    refused(
+        store
+            .record_canaries(&one.space.id, &[wrong], Timestamp(2))
+            .await,
+        StoreErrorKind::Model,
+    );
+    store
+        .record_canaries(&one.space.id, &[canary("a", "other")], Timestamp(3))
+        .await
+        .unwrap();
+    let harness = harness.reopen().await;
+    let found = harness.store().canaries(&one.space.id).await.unwrap();
+    assert_eq!(found.texts, [canary("a", "2"), canary("б", "1")]);
+    assert_eq!(found.checked_at, Some(Timestamp(3)));
 }

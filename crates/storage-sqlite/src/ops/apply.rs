@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 use storage_core::{
-    Applied, ChangeSet, Document, DocumentKey, Generation, Locator, Row, SourceId, StoreErrorKind,
-    VectorKey, metadata_to_json,
+    Applied, Binding, ChangeSet, Document, DocumentKey, Generation, Locator, Row, SourceId,
+    SpaceId, StoreErrorKind, VersionId, VersionState, metadata_to_json,
 };
 
 use super::ledger::run_number;
-use super::vectors::{Versions, vector};
+use super::vectors::vector;
+use super::versions::{space, unknown_space};
 use crate::error::{Failure, Outcome};
 use crate::guard::{place_guard, sealed};
-use crate::{rows, sql};
+use crate::rows::{self, StoredVersion};
+use crate::sql;
 
 pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> {
     conn.prepare_cached(sql::CREATE_COLLECTION)?
@@ -34,14 +36,17 @@ pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> 
         changes,
         collection: collection.id,
         run: run_number(conn, &changes.run)?,
-        active: collection.active.as_ref().map(|(number, ..)| *number),
-        versions: Versions::default(),
+        active: collection.active,
+        previous: collection.previous,
+        versions: BTreeMap::new(),
+        bound: BTreeMap::new(),
         sources: BTreeMap::new(),
         records: 0,
         documents: 0,
         categories: BTreeMap::new(),
     };
     work.describe_source()?;
+    work.name_versions(collection.versions)?;
     // Deletes come first, so that one change can hand a document from one source to another.
     for key in &changes.deletes {
         work.delete(key)?;
@@ -58,15 +63,20 @@ pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> 
     for relocation in &changes.relocations {
         work.relocate(&relocation.key, &relocation.locator)?;
     }
-    for (key, vector) in &changes.binds {
+    for (key, binding) in &changes.binds {
         let record = work.existing(key)?;
-        work.bind(record.id, key, vector)?;
-    }
-    if flips {
-        work.check_served()?;
+        work.bind(record.id, key, binding, false)?;
     }
     work.write_categories()?;
-    work.finish()
+    work.write_bound()?;
+    let applied = work.finish()?;
+    if let Some(complete) = &changes.complete {
+        work.complete(complete)?;
+    }
+    if flips {
+        work.serve()?;
+    }
+    Ok(applied)
 }
 
 /// What is known of a stored row before it is changed.
@@ -78,6 +88,13 @@ struct Record {
     stamp: [i64; 3],
 }
 
+/// The space that the vectors of a version lie in.
+#[derive(Clone)]
+struct Target {
+    number: i64,
+    id: SpaceId,
+}
+
 struct Work<'a> {
     conn: &'a Connection,
     changes: &'a ChangeSet,
@@ -85,7 +102,12 @@ struct Work<'a> {
     run: i64,
     /// The version that is active afterwards.
     active: Option<i64>,
-    versions: Versions,
+    /// The one that a rollback would have served before.
+    previous: Option<i64>,
+    /// Number and space of each version of the collection.
+    versions: BTreeMap<VersionId, (i64, Target)>,
+    /// By how much the counts of the versions change.
+    bound: BTreeMap<i64, i64>,
     sources: BTreeMap<SourceId, i64>,
     /// By how much the recorded counts change.
     records: i64,
@@ -120,12 +142,49 @@ impl Work<'_> {
         Ok(number)
     }
 
+    /// Registers the version that is to be, and learns the numbers of all.
+    fn name_versions(&mut self, known: Vec<StoredVersion>) -> Outcome<()> {
+        let mut known = known;
+        if let Some(spec) = &self.changes.register {
+            let space = space(self.conn, &spec.space)?
+                .ok_or_else(|| unknown_space("apply", &spec.space))?;
+            let added = self.conn.prepare_cached(sql::REGISTER_VERSION)?.execute((
+                self.collection,
+                space.number,
+                spec.embed_text.as_str(),
+                self.changes.applied_at.0,
+            ))?;
+            if added > 0 {
+                known = rows::versions(self.conn, self.collection)?;
+            }
+        }
+        for found in known {
+            let target = Target {
+                number: found.space,
+                id: found.version.space,
+            };
+            self.versions
+                .insert(found.version.id, (found.number, target));
+        }
+        Ok(())
+    }
+
+    fn version(&self, id: &VersionId) -> Outcome<&(i64, Target)> {
+        self.versions.get(id).ok_or_else(|| {
+            Failure::new(
+                StoreErrorKind::Model,
+                "apply",
+                format!("the version is not registered: {id}"),
+            )
+        })
+    }
+
     /// Moves the pointer, and says whether it moved.
     fn activate(&mut self) -> Outcome<bool> {
         let Some(id) = &self.changes.activate else {
             return Ok(false);
         };
-        let (number, _) = self.versions.get(self.conn, "apply", id)?;
+        let number = self.version(id)?.0;
         let moved = self
             .conn
             .prepare_cached(sql::ACTIVATE)?
@@ -193,6 +252,7 @@ impl Work<'_> {
         let Some(record) = self.record(key)? else {
             return Ok(());
         };
+        self.unbind(record.id)?;
         self.conn
             .prepare_cached(sql::DELETE_RECORD)?
             .execute([record.id])?;
@@ -210,9 +270,7 @@ impl Work<'_> {
             Some(record) => {
                 self.update(&record, row)?;
                 *self.categories.entry(record.category).or_default() -= 1;
-                self.conn
-                    .prepare_cached(sql::DROP_INPUTS)?
-                    .execute([record.id])?;
+                self.unbind(record.id)?;
                 record.id
             }
             None => self.insert(row)?,
@@ -222,8 +280,8 @@ impl Work<'_> {
             .entry(document.category.clone())
             .or_default() += 1;
         let mut served = false;
-        for vector in row.vectors() {
-            let version = self.bind(record, &document.key, vector)?;
+        for binding in row.vectors() {
+            let version = self.bind(record, &document.key, binding, true)?;
             served |= Some(version) == self.active;
         }
         if served {
@@ -231,10 +289,8 @@ impl Work<'_> {
         }
         // A bind of this very change may still serve the row.
         let active = self.active;
-        for (key, vector) in &self.changes.binds {
-            if *key == document.key
-                && Some(self.versions.get(self.conn, "apply", &vector.version)?.0) == active
-            {
+        for (key, binding) in &self.changes.binds {
+            if *key == document.key && Some(self.version(&binding.version)?.0) == active {
                 return Ok(());
             }
         }
@@ -330,10 +386,41 @@ impl Work<'_> {
         sealed(place, stamp)
     }
 
-    /// Refers a row to a stored vector, and says of which version.
-    fn bind(&mut self, record: i64, key: &DocumentKey, target: &VectorKey) -> Outcome<i64> {
-        let (version, _) = self.versions.get(self.conn, "apply", &target.version)?;
-        let stored = vector(self.conn, version, target)?.ok_or_else(|| {
+    /// Takes a row's vectors of all versions away: they may be of an older text.
+    fn unbind(&mut self, record: i64) -> Outcome<()> {
+        let mut statement = self.conn.prepare_cached(sql::BOUND_VERSIONS)?;
+        let mut rows = statement.query([record])?;
+        while let Some(row) = rows.next()? {
+            *self.bound.entry(row.get(0)?).or_default() -= 1;
+        }
+        self.conn
+            .prepare_cached(sql::DROP_INPUTS)?
+            .execute([record])?;
+        Ok(())
+    }
+
+    /// Refers a row to a stored vector, and says of which version. A row that is known to have none is not asked.
+    fn bind(
+        &mut self,
+        record: i64,
+        key: &DocumentKey,
+        binding: &Binding,
+        unbound: bool,
+    ) -> Outcome<i64> {
+        let (version, space) = self.version(&binding.version)?.clone();
+        let target = &binding.vector;
+        if space.id != target.space {
+            return Err(Failure::new(
+                StoreErrorKind::Model,
+                "apply",
+                format!(
+                    "a vector lies in another space than version {}: {}",
+                    binding.version.short(),
+                    place(key)
+                ),
+            ));
+        }
+        let stored = vector(self.conn, space.number, target)?.ok_or_else(|| {
             Failure::new(
                 StoreErrorKind::Model,
                 "apply",
@@ -343,9 +430,18 @@ impl Work<'_> {
                 ),
             )
         })?;
+        let known = !unbound
+            && self
+                .conn
+                .prepare_cached(sql::IS_BOUND)?
+                .exists((record, version))?;
+        if !known {
+            *self.bound.entry(version).or_default() += 1;
+        }
         self.conn.prepare_cached(sql::BIND)?.execute((
             record,
             version,
+            space.number,
             stored,
             target.input.as_bytes(),
             rows::variant_bytes(target.variant.as_ref()),
@@ -353,16 +449,49 @@ impl Work<'_> {
         Ok(version)
     }
 
-    fn check_served(&self) -> Outcome<()> {
-        let unserved_row: Option<(String, u32)> = self
+    /// Makes a version ready, whose every row has a vector.
+    fn complete(&self, id: &VersionId) -> Outcome<()> {
+        let number = self.version(id)?.0;
+        let complete: bool = self
             .conn
-            .prepare_cached(sql::FIRST_UNSERVED)?
-            .query_row([self.collection], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        if let Some((document, chunk)) = unserved_row {
+            .prepare_cached(sql::VERSION_IS_COMPLETE)?
+            .query_row([number], |row| row.get(0))?;
+        if !complete {
+            let row: Option<(String, u32)> = self
+                .conn
+                .prepare_cached(sql::FIRST_UNSERVED)?
+                .query_row((self.collection, number), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let (document, chunk) = row.unwrap_or_default();
             return Err(unserved(&format!("{document:?} chunk {chunk}")));
         }
-        self.conn.prepare_cached(sql::SETTLE_STATES)?.execute(())?;
+        self.conn
+            .prepare_cached(sql::SET_STATE)?
+            .execute((number, VersionState::Ready.as_str()))?;
+        Ok(())
+    }
+
+    /// Settles who is who after the pointer has moved.
+    fn serve(&self) -> Outcome<()> {
+        if let Some(id) = &self.changes.activate {
+            self.complete(id)?;
+        }
+        if let Some(previous) = self.previous {
+            self.conn
+                .prepare_cached(sql::RETIRE)?
+                .execute((previous, self.collection))?;
+        }
+        Ok(())
+    }
+
+    fn write_bound(&self) -> Outcome<()> {
+        for (version, change) in self.bound.iter().filter(|(_, change)| **change != 0) {
+            self.conn
+                .prepare_cached(sql::COUNT_BOUND)?
+                .execute((version, change))?;
+        }
         Ok(())
     }
 
@@ -398,15 +527,9 @@ impl Work<'_> {
         let collection = self
             .conn
             .prepare_cached(sql::FINISH_COLLECTION)?
-            .query_row(
-                (
-                    self.collection,
-                    self.changes.embed_text.as_str(),
-                    self.records,
-                    self.documents,
-                ),
-                |row| row.get(0),
-            )?;
+            .query_row((self.collection, self.records, self.documents), |row| {
+                row.get(0)
+            })?;
         let store = self
             .conn
             .prepare_cached(sql::RAISE_GENERATION)?
@@ -434,6 +557,6 @@ fn unserved(row: &str) -> Failure {
     Failure::new(
         StoreErrorKind::Model,
         "apply",
-        format!("a row would be left without a vector of the active version: {row}"),
+        format!("a row would be left without a vector of a version that is complete: {row}"),
     )
 }

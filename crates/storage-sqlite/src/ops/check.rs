@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use storage_core::{
     Check, CollectionName, ContentHash, EmbedText, Embedding, InputHash, IntegrityReport,
-    RecordHash, VersionId, check_names as names,
+    RecordHash, SpaceId, VersionState, check_names as names,
 };
 
 use crate::error::{Failure, Outcome};
@@ -143,12 +143,12 @@ fn pages(conn: &Connection) -> Outcome<Check> {
     ))
 }
 
-/// Versions whose id is not the digest of their model: their vectors would be compared with another model's.
+/// Spaces whose id is not the digest of their model: their vectors would be compared with another model's.
 fn misnamed(conn: &Connection) -> Outcome<Faults> {
     let mut faults = Faults::default();
-    for version in super::status::status(conn)?.versions {
-        if VersionId::of(&version.model, &version.nonce) != version.id {
-            faults.add(|| format!("version {} is not that of {}", version.id, version.model));
+    for space in super::status::status(conn)?.spaces {
+        if SpaceId::of(&space.model, &space.nonce) != space.id {
+            faults.add(|| format!("space {} is not that of {}", space.id, space.model));
         }
     }
     Ok(faults)
@@ -180,6 +180,7 @@ fn schema_version(conn: &Connection) -> Outcome<Check> {
 struct Rows {
     unready: Faults,
     unserved: Faults,
+    miscounted: Faults,
     categories: (u64, u64),
     wrong_categories: Faults,
     wrong_hashes: Faults,
@@ -201,6 +202,13 @@ impl Rows {
                 self.unserved.named.join("; ")
             );
         }
+        if self.miscounted.count > 0 {
+            templates.ok = false;
+            templates.detail = format!(
+                "versions whose rows are not as many as recorded: {}",
+                self.miscounted.named.join("; ")
+            );
+        }
         let (found, recorded) = self.categories;
         let mut categories = Check::compare(
             names::CATEGORIES,
@@ -218,7 +226,7 @@ impl Rows {
         [
             self.unready.check(
                 names::EMBEDDING_VERSION,
-                "versions that are not what their id says, and collections that serve one that is not ready",
+                "spaces that are not what their id says, and collections that serve a version that is not ready",
             ),
             templates,
             categories,
@@ -240,20 +248,45 @@ fn all_rows(conn: &Connection) -> Outcome<Option<Rows>> {
     while let Some(row) = collections.next()? {
         let id: i64 = row.get(0)?;
         let name = rows::collection_name(row.get(1)?)?;
-        let recipe = EmbedText::parse(rows::text(row, 3)?);
-        let recorded: (u64, u64) = (row.get(4)?, row.get(5)?);
-        let active: Option<i64> = row.get(6)?;
-        let state: Option<String> = row.get(7)?;
-        if active.is_some() && state.as_deref() != Some("ready") {
+        let recorded: (u64, u64) = (row.get(3)?, row.get(4)?);
+        let active: Option<i64> = row.get(5)?;
+        let mut recipe = EmbedText::default();
+        let versions = rows::versions(conn, id)?;
+        let served = versions
+            .iter()
+            .find(|version| Some(version.number) == active);
+        if active.is_some()
+            && served.is_none_or(|served| served.version.state != VersionState::Ready)
+        {
             found.unready.add(|| name.to_string());
         }
-        let recipe = match recipe {
-            Ok(recipe) => recipe,
-            Err(error) => {
-                found.wrong_hashes.add(|| format!("{name}: {error}"));
-                EmbedText::default()
+        for version in &versions {
+            let parsed = EmbedText::parse(&version.version.embed_text);
+            let parsed = match parsed {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    found.wrong_hashes.add(|| format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            let bound: u64 = conn
+                .prepare_cached(sql::CHECK_BOUND)?
+                .query_row([version.number], |row| row.get(0))?;
+            if bound != version.version.records {
+                found.miscounted.add(|| {
+                    format!(
+                        "{name}: version {} has {bound} rows, recorded {}",
+                        version.version.id.short(),
+                        version.version.records
+                    )
+                });
             }
-        };
+            if Some(version.number) == active {
+                recipe = parsed;
+            } else {
+                inputs_of(conn, id, &name, version.number, &parsed, &mut found)?;
+            }
+        }
         let (rows, documents) = collection_rows(conn, id, &name, active, &recipe, &mut found)?;
         found.found += rows;
         found.recorded += recorded.0;
@@ -272,6 +305,33 @@ fn all_rows(conn: &Connection) -> Outcome<Option<Rows>> {
         }
     }
     Ok(Some(found))
+}
+
+/// Whether the vectors that rows have in a version that is not served are of the rows' own texts.
+fn inputs_of(
+    conn: &Connection,
+    id: i64,
+    name: &CollectionName,
+    version: i64,
+    recipe: &EmbedText,
+    found: &mut Rows,
+) -> Outcome<()> {
+    let names = Names::read(conn, name, id)?;
+    let mut statement = conn.prepare_cached(sql::CHECK_INPUTS)?;
+    let mut rows = statement.query((id, version))?;
+    while let Some(row) = rows.next()? {
+        let Ok(document) = names.document(row) else {
+            continue;
+        };
+        let input = rows::input_hash(row, DOCUMENT_COLUMNS);
+        if !input.is_ok_and(|input| input == Some(InputHash::of(&recipe.render(&document)))) {
+            let key = document.key;
+            found
+                .wrong_hashes
+                .add(|| format!("{name}: {:?} chunk {}", key.document, key.chunk));
+        }
+    }
+    Ok(())
 }
 
 /// Hashes every row again; returns how many rows and documents there are.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 use storage_core::{
-    CollectionName, Document, DocumentKey, Fingerprint, Generation, Source, VectorKey,
+    CollectionName, Document, DocumentKey, Fingerprint, Generation, Source, VectorKey, VersionId,
 };
 
 use crate::error::Outcome;
@@ -19,9 +19,9 @@ pub(crate) fn fingerprints(
         return Ok((Generation(0), Vec::new()));
     };
     let names = Names::read(conn, name, collection.id)?;
-    let active = collection.active.as_ref();
+    let active = collection.active_version();
     let mut statement = conn.prepare_cached(sql::FINGERPRINTS)?;
-    let mut rows = statement.query((collection.id, active.map(|(number, ..)| *number)))?;
+    let mut rows = statement.query((collection.id, active.map(|version| version.number)))?;
     let mut found = Vec::with_capacity(
         usize::try_from(collection.records)
             .unwrap_or(0)
@@ -29,8 +29,8 @@ pub(crate) fn fingerprints(
     );
     while let Some(row) = rows.next()? {
         let vector = match (active, rows::input_hash(row, 9)?) {
-            (Some((_, version, _)), Some(input)) => Some(VectorKey {
-                version: version.clone(),
+            (Some(active), Some(input)) => Some(VectorKey {
+                space: active.version.space.clone(),
                 input,
                 variant: rows::variant(row, 10)?,
             }),
@@ -45,6 +45,26 @@ pub(crate) fn fingerprints(
         });
     }
     Ok((collection.generation, found))
+}
+
+/// Keys of the rows without a vector in a version.
+pub(crate) fn unbound(
+    conn: &Connection,
+    name: &CollectionName,
+    id: &VersionId,
+) -> Outcome<(Generation, Vec<DocumentKey>)> {
+    let Some(collection) = rows::collection(conn, name)? else {
+        return Ok((Generation(0), Vec::new()));
+    };
+    let names = Names::read(conn, name, collection.id)?;
+    let number = collection.version(id).map(|version| version.number);
+    let mut statement = conn.prepare_cached(sql::UNBOUND)?;
+    let mut rows = statement.query((collection.id, number))?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(names.key(row.get(0)?, row.get(1)?));
+    }
+    Ok((collection.generation, keys))
 }
 
 /// One lookup a key: inside one process a prepared statement is the fastest batch there is.

@@ -2,10 +2,11 @@
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter};
+use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter, StoreErrorKind, VersionId};
 
 use crate::error::{Failure, Outcome};
 use crate::guard::{fits, guard};
+use crate::ops::versions::unknown_version;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::sql;
 
@@ -18,6 +19,8 @@ pub(crate) struct Scan {
     collection: i64,
     version: i64,
     dimensions: u32,
+    /// Whether every row must have a vector.
+    served: bool,
     names: Names,
     filter: Filter,
     /// The last row that was read, or what sorts before every row.
@@ -26,30 +29,49 @@ pub(crate) struct Scan {
     pub(crate) done: bool,
 }
 
-impl Scan {
+/// What to scan: of which collection, in which version or the active one, which rows.
+pub(crate) struct Wanted {
+    pub(crate) collection: CollectionName,
+    pub(crate) version: Option<VersionId>,
+    pub(crate) filter: Filter,
+}
+
+impl Wanted {
     /// `None` for a collection that has no rows to scan.
-    pub(crate) fn start(
-        conn: &Connection,
-        name: &CollectionName,
-        filter: &Filter,
-    ) -> Outcome<Option<Self>> {
-        let Some(collection) = rows::collection(conn, name)? else {
+    pub(crate) fn start(&self, conn: &Connection) -> Outcome<Option<Scan>> {
+        let (name, version, filter) = (&self.collection, self.version.as_ref(), &self.filter);
+        let collection = rows::collection(conn, name)?;
+        if let Some(id) = version
+            && !collection
+                .as_ref()
+                .is_some_and(|found| found.version(id).is_some())
+        {
+            return Err(unknown_version("scan", id));
+        }
+        let Some(collection) = collection else {
             return Ok(None);
         };
-        let Some((version, _, dimensions)) = collection.active else {
+        let found = match version {
+            Some(id) => collection.version(id),
+            None => collection.active_version(),
+        };
+        let Some(found) = found else {
             return Ok(None);
         };
-        Ok(Some(Self {
+        Ok(Some(Scan {
             collection: collection.id,
-            version,
-            dimensions,
+            version: found.number,
+            dimensions: found.dimensions,
+            served: Some(found.number) == collection.active,
             names: Names::read(conn, name, collection.id)?,
             after: (filter.document.clone().unwrap_or_default(), -1),
             filter: filter.clone(),
             done: false,
         }))
     }
+}
 
+impl Scan {
     /// The next rows that pass the filter; may be none although there is more to come.
     pub(crate) fn page(&mut self, conn: &Connection) -> Outcome<Vec<EmbeddingRecord>> {
         let mut statement = conn.prepare_cached(match self.filter.document {
@@ -72,6 +94,16 @@ impl Scan {
             // The filter comes before the vector is touched: a row that is not wanted costs its text only.
             if !everything && !self.filter.matches(&document) {
                 continue;
+            }
+            if !self.served && matches!(row.get_ref(DOCUMENT_COLUMNS)?, ValueRef::Null) {
+                return Err(Failure::new(
+                    StoreErrorKind::Model,
+                    "scan",
+                    format!(
+                        "the version is not complete: no vector for {:?} chunk {}",
+                        document.key.document, document.key.chunk
+                    ),
+                ));
             }
             let embedding = embedding(row, self.dimensions).map_err(|fault| {
                 Failure::corrupt(

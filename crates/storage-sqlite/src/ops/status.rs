@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 
 use rusqlite::Connection;
 use storage_core::{
-    CategoryCount, CollectionStatus, EmbeddingModel, EmbeddingVersion, Generation, StoreBytes,
-    StoreStatus, Timestamp, VersionId, VersionState,
+    CategoryCount, CollectionStatus, EmbeddingModel, EmbeddingSpace, Generation, SpaceId,
+    StoreBytes, StoreStatus, Timestamp,
 };
 
 use crate::error::{Failure, Outcome};
-use crate::rows;
+use crate::rows::{self, StoredVersion};
 use crate::{schema, sql};
 
 pub(crate) fn status(conn: &Connection) -> Outcome<StoreStatus> {
@@ -18,7 +18,8 @@ pub(crate) fn status(conn: &Connection) -> Outcome<StoreStatus> {
         backend: "sqlite",
         schema_version: schema::latest(),
         generation: generation(conn)?,
-        versions: versions(conn)?,
+        store_id: conn.query_row(sql::STORE_IDENTITY, (), |row| row.get(0))?,
+        spaces: spaces(conn)?,
         collections: collections(conn)?,
     })
 }
@@ -39,17 +40,15 @@ pub(crate) fn bytes(conn: &Connection, file: u64) -> Outcome<StoreBytes> {
     })
 }
 
-fn versions(conn: &Connection) -> Outcome<Vec<EmbeddingVersion>> {
-    let mut statement = conn.prepare_cached(sql::VERSIONS)?;
+fn spaces(conn: &Connection) -> Outcome<Vec<EmbeddingSpace>> {
+    let mut statement = conn.prepare_cached(sql::SPACES)?;
     let mut rows = statement.query(())?;
-    let mut versions = Vec::new();
+    let mut spaces = Vec::new();
     while let Some(row) = rows.next()? {
         let dimensions: NonZeroU32 = NonZeroU32::new(row.get(3)?)
-            .ok_or_else(|| Failure::corrupt("status", "a version has no dimensions"))?;
-        let state = VersionState::parse(rows::text(row, 9)?)
-            .ok_or_else(|| Failure::corrupt("status", "a version's state is unknown"))?;
-        versions.push(EmbeddingVersion {
-            id: VersionId::from_stored(rows::text(row, 0)?),
+            .ok_or_else(|| Failure::corrupt("status", "a vector space has no dimensions"))?;
+        spaces.push(EmbeddingSpace {
+            id: SpaceId::from_stored(rows::text(row, 0)?),
             provider: row.get(1)?,
             model: EmbeddingModel {
                 name: row.get(2)?,
@@ -60,11 +59,10 @@ fn versions(conn: &Connection) -> Outcome<Vec<EmbeddingVersion>> {
                 normaliser: row.get(7)?,
             },
             nonce: row.get(8)?,
-            state,
-            created_at: Timestamp(row.get(10)?),
+            created_at: Timestamp(row.get(9)?),
         });
     }
-    Ok(versions)
+    Ok(spaces)
 }
 
 fn collections(conn: &Connection) -> Outcome<Vec<CollectionStatus>> {
@@ -72,42 +70,29 @@ fn collections(conn: &Connection) -> Outcome<Vec<CollectionStatus>> {
     let mut rows = statement.query(())?;
     let mut collections = Vec::new();
     while let Some(row) = rows.next()? {
-        let version = |column| -> Outcome<Option<VersionId>> {
-            let id: Option<String> = row.get(column)?;
-            Ok(id.as_deref().map(VersionId::from_stored))
-        };
         let id: i64 = row.get(0)?;
-        let status = CollectionStatus {
+        let versions = rows::versions(conn, id)?;
+        let find = |column| -> Outcome<Option<&StoredVersion>> {
+            let number: Option<i64> = row.get(column)?;
+            Ok(number.and_then(|number| versions.iter().find(|found| found.number == number)))
+        };
+        let named = |found: Option<&StoredVersion>| found.map(|found| found.version.id.clone());
+        let active = find(3)?;
+        let records: u64 = row.get(5)?;
+        let served = active.map_or(0, |active| active.version.records);
+        collections.push(CollectionStatus {
             name: rows::collection_name(row.get(1)?)?,
             generation: Generation(row.get(2)?),
-            active: version(3)?,
-            previous: version(4)?,
-            embed_text: row.get(5)?,
-            records: row.get(6)?,
-            documents: row.get(7)?,
-            missing: 0,
+            active: named(active),
+            previous: named(find(4)?),
+            records,
+            documents: row.get(6)?,
+            missing: records.saturating_sub(served),
             categories: categories(conn, id)?,
-        };
-        collections.push((id, row.get::<_, Option<i64>>(8)?, status));
+            versions: versions.into_iter().map(|found| found.version).collect(),
+        });
     }
-    // A store with one collection, which is nearly every store, counts references without looking at rows.
-    let alone = collections.len() == 1;
-    collections
-        .into_iter()
-        .map(|(id, active, mut status)| {
-            let served: u64 = match active {
-                None => 0,
-                Some(active) if alone => conn
-                    .prepare_cached(sql::COUNT_INPUTS)?
-                    .query_row([active], |row| row.get(0))?,
-                Some(active) => conn
-                    .prepare_cached(sql::COUNT_SERVED)?
-                    .query_row([id, active], |row| row.get(0))?,
-            };
-            status.missing = status.records.saturating_sub(served);
-            Ok(status)
-        })
-        .collect()
+    Ok(collections)
 }
 
 fn categories(conn: &Connection, collection: i64) -> Outcome<Vec<CategoryCount>> {

@@ -1,80 +1,47 @@
-//! Vectors by content: registered, stored, looked up, pruned.
+//! Vectors by content: stored, looked up, pruned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension};
 use storage_core::{
-    CacheStats, ContentHash, EmbeddingVersion, InputHash, Spend, StoreErrorKind, StoredVector,
-    Timestamp, VectorKey, VersionId,
+    CacheStats, ContentHash, InputHash, SpaceId, Spend, StoreErrorKind, StoredVector, Timestamp,
+    VectorKey,
 };
 
 use super::ledger;
+use super::versions::{space, unknown_space};
 use crate::error::{Failure, Outcome};
 use crate::guard::{guard, sealed};
 use crate::{rows, sql};
 
-/// A version's number and length.
-pub(crate) type Version = (i64, u32);
-
-pub(crate) fn register(conn: &Connection, version: &EmbeddingVersion) -> Outcome<()> {
-    let model = &version.model;
-    conn.prepare_cached(sql::REGISTER_VERSION)?.execute((
-        version.id.as_str(),
-        &version.provider,
-        &model.name,
-        model.dimensions.get(),
-        &model.revision,
-        &model.query_prefix,
-        &model.passage_prefix,
-        model.normaliser,
-        &version.nonce,
-        version.state.as_str(),
-        version.created_at.0,
-    ))?;
-    Ok(())
-}
-
-pub(crate) fn version(conn: &Connection, id: &VersionId) -> Outcome<Option<Version>> {
-    let found = conn
-        .prepare_cached(sql::VERSION)?
-        .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(found)
-}
-
-/// Versions by name, each looked up once; one that is not registered is `Model`.
+/// Spaces by name, number and length, each looked up once; one that is not registered is `Model`.
 #[derive(Default)]
-pub(crate) struct Versions(BTreeMap<VersionId, Version>);
+pub(crate) struct Spaces(BTreeMap<SpaceId, (i64, u32)>);
 
-impl Versions {
+impl Spaces {
     pub(crate) fn get(
         &mut self,
         conn: &Connection,
         operation: &'static str,
-        id: &VersionId,
-    ) -> Outcome<Version> {
+        id: &SpaceId,
+    ) -> Outcome<(i64, u32)> {
         if let Some(found) = self.0.get(id) {
             return Ok(*found);
         }
-        let found = version(conn, id)?.ok_or_else(|| {
-            Failure::new(
-                StoreErrorKind::Model,
-                operation,
-                format!("the embedding version is not registered: {id}"),
-            )
-        })?;
+        let found = space(conn, id)?.ok_or_else(|| unknown_space(operation, id))?;
+        let found = (found.number, found.dimensions);
         self.0.insert(id.clone(), found);
         Ok(found)
     }
 }
 
 /// The number of a stored vector.
-pub(crate) fn vector(conn: &Connection, version: i64, key: &VectorKey) -> Outcome<Option<i64>> {
+pub(crate) fn vector(conn: &Connection, space: i64, key: &VectorKey) -> Outcome<Option<i64>> {
     let found = conn
         .prepare_cached(sql::VECTOR)?
         .query_row(
             (
-                version,
+                space,
                 key.input.as_bytes().as_slice(),
                 rows::variant_bytes(key.variant.as_ref()),
             ),
@@ -90,22 +57,22 @@ pub(crate) fn put(
     spend: &Spend,
     at: Timestamp,
 ) -> Outcome<()> {
-    let mut versions = Versions::default();
+    let mut spaces = Spaces::default();
     for vector in batch {
-        let (_, expected) = versions.get(conn, "put_embeddings", &vector.key.version)?;
+        let (_, expected) = spaces.get(conn, "put_embeddings", &vector.key.space)?;
         let found = vector.embedding.dimensions();
         if found != expected {
             return Err(Failure::new(
                 StoreErrorKind::Model,
                 "put_embeddings",
-                format!("a vector has {found} numbers, its version {expected}"),
+                format!("a vector has {found} numbers, its space {expected}"),
             ));
         }
     }
     let run = ledger::add_spend(conn, spend)?;
     let mut insert = conn.prepare_cached(sql::INSERT_VECTOR)?;
     for stored in batch {
-        let (number, dimensions) = versions.get(conn, "put_embeddings", &stored.key.version)?;
+        let (number, dimensions) = spaces.get(conn, "put_embeddings", &stored.key.space)?;
         // Looking first is cheaper than a failed insert, which would bind four kilobytes for nothing.
         if vector(conn, number, &stored.key)?.is_some() {
             continue;
@@ -128,16 +95,16 @@ pub(crate) fn put(
 
 pub(crate) fn stored(
     conn: &Connection,
-    id: &VersionId,
+    id: &SpaceId,
     inputs: &BTreeSet<InputHash>,
 ) -> Outcome<BTreeMap<InputHash, Option<ContentHash>>> {
     let mut found = BTreeMap::new();
-    let Some((number, _)) = version(conn, id)? else {
+    let Some(space) = space(conn, id)? else {
         return Ok(found);
     };
     let mut statement = conn.prepare_cached(sql::PREFERRED_VARIANT)?;
     for input in inputs {
-        let mut rows = statement.query((number, input.as_bytes().as_slice()))?;
+        let mut rows = statement.query((space.number, input.as_bytes().as_slice()))?;
         if let Some(row) = rows.next()? {
             found.insert(*input, rows::variant(row, 0)?);
         }

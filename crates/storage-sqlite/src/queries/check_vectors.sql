@@ -1,4 +1,4 @@
-SELECT v.input_hash, v.checksum, v.guard, v.embedding, e.dimensions, v.run_id, v.created_at
+SELECT v.input_hash, v.checksum, v.guard, v.embedding, s.dimensions, v.run_id, v.created_at
 FROM embedding_vectors AS v
-LEFT JOIN embedding_versions AS e ON e.version_id = v.version_id
+LEFT JOIN embedding_spaces AS s ON s.space_id = v.space_id
 ORDER BY v.vector_id

@@ -1,4 +1,3 @@
-INSERT INTO embedding_versions (id, provider, name, dimensions, revision, query_prefix, passage_prefix, normaliser,
-    nonce, state, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-ON CONFLICT (id) DO NOTHING
+INSERT INTO collection_versions (collection_id, space_id, recipe, state, record_count, created_at)
+VALUES (?1, ?2, ?3, 'building', 0, ?4)
+ON CONFLICT (collection_id, space_id, recipe) DO NOTHING

@@ -1,3 +1,4 @@
-INSERT INTO embedding_versions (version_id, id, provider, name, dimensions, revision, query_prefix, passage_prefix,
-    normaliser, nonce, state, calibration, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO collection_versions (version_id, collection_id, space_id, recipe, state, record_count, calibration, evaluation,
+    created_at)
+VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)
+ON CONFLICT DO NOTHING

@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use storage_core::{CollectionName, SourceId};
+use storage_core::{CollectionName, EmbedText, SourceId, VersionState};
 
 use crate::error::{Failure, Outcome};
 use crate::salvage::rebuild::{Known, Rebuild, numbered, rejected};
 use crate::salvage::record::Value;
-use crate::salvage::tables::{self, Collection};
+use crate::salvage::tables::{Collection, Version};
 use crate::sql;
 
 impl Rebuild<'_> {
-    pub(super) fn versions(&mut self) -> Outcome<()> {
-        let mut insert = self.conn.prepare_cached(sql::SALVAGE_VERSION)?;
-        for (number, row) in &self.salvage.small.versions {
+    pub(super) fn spaces(&mut self) -> Outcome<()> {
+        let mut insert = self.conn.prepare_cached(sql::SALVAGE_SPACE)?;
+        for (number, row) in &self.salvage.small.spaces {
             insert.execute(rusqlite::params_from_iter(numbered(*number, row)))?;
         }
         if self.salvage.small.mended > 0 {
@@ -80,46 +80,52 @@ impl Rebuild<'_> {
         };
         let name = CollectionName::new(name.clone())
             .map_err(|error| Failure::corrupt("repair", error.to_string()))?;
-        let mut links: BTreeMap<i64, u64> = BTreeMap::new();
-        for (_, version) in self.salvage.witnesses.links.keys() {
-            *links.entry(*version).or_default() += 1;
-        }
-        let known = |version: &i64| self.salvage.small.versions.contains_key(version);
+        let empty = stored.is_some_and(|stored| stored.records == 0 && stored.active.is_none());
+        let versions = self.versions_of(number, empty);
+        let links = self.links();
+        let known = |version: &i64| versions.contains_key(version);
         let most = links
             .iter()
-            .filter(|(version, _)| known(version))
+            .filter(|((version, _), _)| known(version))
             .max_by_key(|(_, count)| **count)
-            .map(|(version, _)| *version)
-            .or_else(|| self.salvage.small.versions.keys().next().copied());
-        let empty = stored.is_some_and(|stored| stored.records == 0 && stored.active.is_none());
+            .map(|((version, _), _)| *version)
+            .or_else(|| versions.keys().next().copied());
+        let linked = |version: &i64| links.keys().any(|(found, _)| found == version);
         let active = stored
             .and_then(|stored| stored.active)
             .filter(known)
-            .filter(|version| links.is_empty() || links.contains_key(version))
+            .filter(|version| links.is_empty() || linked(version))
             .or(most.filter(|_| !empty));
-        let previous = stored.and_then(|stored| stored.previous).filter(known);
-        let recipe = stored.map(tables::recipe).unwrap_or_default();
+        let previous = stored
+            .and_then(|stored| stored.previous)
+            .filter(known)
+            .filter(|version| Some(*version) != active);
         let generation = stored.map_or(1, |stored| stored.generation.min(i64::MAX >> 8));
         let mut insert = self.conn.prepare_cached(sql::SALVAGE_COLLECTION)?;
         let mut name = name;
-        let threshold = stored.and_then(|stored| stored.threshold);
-        let row = |name: &CollectionName| {
-            (
-                number,
-                name.to_string(),
-                active,
-                previous,
-                recipe.as_str().to_owned(),
-                generation,
-                threshold,
-            )
-        };
-        if rejected(insert.execute(row(&name)))?.is_none() {
+        if rejected(insert.execute((number, name.as_str(), generation)))?.is_none() {
             name = CollectionName::new(format!("recovered-{number}"))
                 .map_err(|error| Failure::corrupt("repair", error.to_string()))?;
-            insert.execute(row(&name))?;
+            insert.execute((number, name.as_str(), generation))?;
         }
         drop(insert);
+        let mut insert = self.conn.prepare_cached(sql::SALVAGE_VERSION)?;
+        for (version, row) in &versions {
+            insert.execute((
+                version,
+                number,
+                row.space,
+                &row.recipe,
+                row.state.as_str(),
+                &row.calibration,
+                &row.evaluation,
+                row.created_at,
+            ))?;
+        }
+        drop(insert);
+        self.conn
+            .prepare_cached(sql::SALVAGE_POINTERS)?
+            .execute((number, active, previous))?;
         if stored.is_none() {
             self.note(format!(
                 "collection {name}: its name, its recipe and the version it serves are worked out"
@@ -129,16 +135,74 @@ impl Rebuild<'_> {
                 "collection {name}: the version it serves is worked out"
             ));
         }
+        let versions = versions
+            .into_iter()
+            .map(|(version, row)| {
+                let recipe = EmbedText::parse(&row.recipe).unwrap_or_default();
+                (version, (row.space, recipe))
+            })
+            .collect();
         self.collections.insert(
             number,
             Known {
                 name,
                 active,
-                previous,
-                recipe,
+                versions,
             },
         );
         Ok(())
+    }
+
+    /// How many rows refer to a vector in each version, and the space it lies in.
+    fn links(&self) -> BTreeMap<(i64, i64), u64> {
+        let mut links = BTreeMap::new();
+        for ((_, version), (_, (space, ..))) in &self.salvage.witnesses.links {
+            *links.entry((*version, *space)).or_default() += 1;
+        }
+        links
+    }
+
+    /// The versions of a collection: as stored, as the index has them, and where both are lost, the one that most rows
+    /// refer to, by the default recipe.
+    fn versions_of(&self, number: i64, empty: bool) -> BTreeMap<i64, Version> {
+        let small = &self.salvage.small;
+        let mut versions: BTreeMap<i64, Version> = small
+            .versions
+            .iter()
+            .filter(|(_, version)| version.collection == number)
+            .map(|(number, version)| (*number, version.clone()))
+            .collect();
+        for (version, (collection, space, recipe)) in &self.salvage.witnesses.versions {
+            if *collection == number && !small.versions.contains_key(version) {
+                versions.insert(*version, presumed(number, *space, recipe.clone()));
+            }
+        }
+        versions.retain(|_, version| {
+            small.spaces.contains_key(&version.space) && EmbedText::parse(&version.recipe).is_ok()
+        });
+        if versions.is_empty() && !empty {
+            let links = self.links();
+            let taken = |version: &i64| {
+                small.versions.contains_key(version)
+                    || self.salvage.witnesses.versions.contains_key(version)
+            };
+            let most = links
+                .iter()
+                .filter(|((version, space), _)| small.spaces.contains_key(space) && !taken(version))
+                .max_by_key(|(_, count)| **count)
+                .map(|((version, space), _)| (*version, *space));
+            let last = small
+                .versions
+                .keys()
+                .chain(links.keys().map(|(version, _)| version));
+            let next = last.max().map_or(1, |last| last + 1);
+            let any = small.spaces.keys().next().map(|space| (next, *space));
+            if let Some((version, space)) = most.or(any) {
+                let recipe = EmbedText::default().as_str().to_owned();
+                versions.insert(version, presumed(number, space, recipe));
+            }
+        }
+        versions
     }
 
     /// The one collection that runs speak of and that is nowhere else, if there is just one.
@@ -203,5 +267,18 @@ impl Rebuild<'_> {
             Some(name) if named.len() == 1 => (*name).to_owned(),
             _ => format!("recovered-{number}"),
         }
+    }
+}
+
+/// A version of which only space and recipe are known.
+fn presumed(collection: i64, space: i64, recipe: String) -> Version {
+    Version {
+        collection,
+        space,
+        recipe,
+        state: VersionState::Ready,
+        calibration: Value::Null,
+        evaluation: Value::Null,
+        created_at: 0,
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn rebuild(
         rows: HashMap::new(),
         lost: BTreeSet::new(),
     };
-    work.versions()?;
+    work.spaces()?;
     work.runs()?;
     work.collections()?;
     work.vectors()?;
@@ -53,15 +53,15 @@ pub(crate) fn rebuild(
 pub(super) struct Known {
     pub(super) name: CollectionName,
     pub(super) active: Option<i64>,
-    pub(super) previous: Option<i64>,
-    pub(super) recipe: EmbedText,
+    /// Space and recipe of each version, by number.
+    pub(super) versions: BTreeMap<i64, (i64, EmbedText)>,
 }
 
 /// A written vector among those of one text: its variant and its number.
 type Variant = (Vec<u8>, i64);
 
-/// What a row refers to: version, vector, input, variant.
-type Input = (i64, i64, Vec<u8>, Vec<u8>);
+/// What a row refers to: version, space, vector, input, variant.
+type Input = (i64, i64, i64, Vec<u8>, Vec<u8>);
 
 /// A row's place among the others: collection, document, chunk.
 type Place = (i64, String, u32);
@@ -75,7 +75,7 @@ pub(super) struct Rebuild<'a> {
     /// Written sources, each with its collection.
     pub(super) sources: BTreeMap<i64, (i64, SourceId)>,
     pub(super) runs: BTreeSet<i64>,
-    /// Written vectors by version and input: variant and number.
+    /// Written vectors by space and input: variant and number.
     pub(super) vectors: HashMap<(i64, Vec<u8>), Vec<Variant>>,
     /// Written rows: number and when they were changed.
     pub(super) rows: HashMap<Place, (i64, i64)>,
@@ -123,7 +123,7 @@ impl Rebuild<'_> {
     fn vector(&mut self, number: i64, cell: &Cell) -> Outcome<bool> {
         let [
             Value::Null,
-            Value::Integer(version),
+            Value::Integer(space),
             Value::Integer(dimensions),
             Value::Blob(input),
             Value::Blob(variant),
@@ -140,12 +140,12 @@ impl Rebuild<'_> {
             && fits(*expected, guard(bytes), &[*run, *created])
             && Embedding::from_le_bytes(bytes)
                 .is_ok_and(|embedding| i64::from(embedding.dimensions()) == *dimensions);
-        let own: Key = (*version, input.clone(), variant.clone());
-        let Some((version, input, variant)) = self.salvage.witnesses.name(number, &own) else {
+        let own: Key = (*space, input.clone(), variant.clone());
+        let Some((space, input, variant)) = self.salvage.witnesses.name(number, &own) else {
             return Ok(false);
         };
         if !sound
-            || self.salvage.small.dimensions(version) != Some(*dimensions)
+            || self.salvage.small.dimensions(space) != Some(*dimensions)
             || input.len() != 32
             || !(variant.is_empty() || names_itself(&variant, bytes))
         {
@@ -153,11 +153,11 @@ impl Rebuild<'_> {
         }
         self.run(*run)?;
         let written = self.conn.prepare_cached(sql::SALVAGE_VECTOR)?.execute((
-            number, version, dimensions, &input, &variant, checksum, expected, run, created, bytes,
+            number, space, dimensions, &input, &variant, checksum, expected, run, created, bytes,
         ))?;
         if written > 0 {
             self.vectors
-                .entry((version, input))
+                .entry((space, input))
                 .or_default()
                 .push((variant, number));
         }
@@ -250,45 +250,35 @@ impl Rebuild<'_> {
             number = self.conn.last_insert_rowid();
         }
         let mut bind = self.conn.prepare_cached(sql::BIND)?;
-        for (version, vector, input, variant) in inputs.into_iter().flatten() {
-            bind.execute((number, version, vector, input, variant))?;
+        for (version, space, vector, input, variant) in inputs.into_iter().flatten() {
+            bind.execute((number, version, space, vector, input, variant))?;
         }
         self.rows.insert(place, (number, updated));
         Ok(())
     }
 
-    /// The vectors of a row: of the version that is served, found by the row's own text, and of the others as far as
-    /// they are known. `None` when there is no vector of the version that is served.
+    /// The vectors of a row in every version, found by the row's own text. `None` when there is no vector of the version
+    /// that is served.
     fn inputs(&self, number: i64, collection: i64, document: &Document) -> Option<Vec<Input>> {
         let known = &self.collections[&collection];
-        let active = known.active?;
-        let text = known.recipe.render(document);
-        let wanted = InputHash::of(&text).as_bytes().to_vec();
         let links = &self.salvage.witnesses.links;
-        let find = |version: i64, input: &[u8], preferred: Option<&Vec<u8>>| {
-            let stored = self.vectors.get(&(version, input.to_vec()))?;
+        let find = |version: i64| {
+            let (space, recipe) = known.versions.get(&version)?;
+            let wanted = InputHash::of(&recipe.render(document)).as_bytes().to_vec();
+            let stored = self.vectors.get(&(*space, wanted.clone()))?;
+            let preferred = links
+                .get(&(number, version))
+                .filter(|(_, (_, input, _))| *input == wanted)
+                .map(|(_, (.., variant))| variant);
             let chosen = preferred
                 .and_then(|preferred| stored.iter().find(|(variant, _)| variant == preferred))
                 .or_else(|| stored.iter().min())?;
-            Some((version, chosen.1, input.to_vec(), chosen.0.clone()))
+            Some((version, *space, chosen.1, wanted, chosen.0.clone()))
         };
-        let linked = |version: i64| links.get(&(number, version)).map(|(_, key)| key);
-        let preferred = linked(active)
-            .filter(|(_, input, _)| *input == wanted)
-            .map(|(.., variant)| variant);
-        let mut found = vec![find(active, &wanted, preferred)?];
-        let others: BTreeSet<i64> = links
-            .range((number, i64::MIN)..=(number, i64::MAX))
-            .map(|((_, version), _)| *version)
-            .chain(known.previous)
-            .filter(|version| *version != active)
-            .collect();
-        for version in others {
-            // An older version may have been filled by another recipe: then only the reference knows the text.
-            let input = linked(version).map_or(&wanted, |(_, input, _)| input);
-            let preferred = linked(version).map(|(.., variant)| variant);
-            found.extend(find(version, input, preferred));
-        }
+        let active = known.active?;
+        let mut found = vec![find(active)?];
+        let others = known.versions.keys().filter(|version| **version != active);
+        found.extend(others.filter_map(|version| find(*version)));
         Some(found)
     }
 

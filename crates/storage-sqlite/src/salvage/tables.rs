@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 
-use storage_core::{
-    CollectionName, ContentHash, EmbedText, EmbeddingModel, SourceId, VersionId, VersionState,
-};
+use storage_core::{CollectionName, ContentHash, EmbeddingModel, SourceId, SpaceId, VersionState};
 
 use crate::salvage::record::{Cell, Value};
 use crate::schema::MIGRATIONS;
@@ -17,15 +15,17 @@ pub(crate) mod values {
     pub(crate) const MIGRATION: usize = 4;
     pub(crate) const CANARY: usize = 3;
     pub(crate) const SOURCE: usize = 5;
-    pub(crate) const COLLECTION: usize = 9;
+    pub(crate) const COLLECTION: usize = 7;
+    pub(crate) const VERSION: usize = 9;
     pub(crate) const VECTOR: usize = 10;
-    pub(crate) const RUN: usize = 12;
-    pub(crate) const VERSION: usize = 13;
+    /// A run has a name or nothing where a space has its dimensions.
+    pub(crate) const RUN_OR_SPACE: usize = 12;
     pub(crate) const RECORD: usize = 20;
     /// Tables without which a schema is not whole.
-    pub(crate) const TREES: [&str; 6] = [
+    pub(crate) const TREES: [&str; 7] = [
         "collections",
-        "embedding_versions",
+        "collection_versions",
+        "embedding_spaces",
         "sources",
         "embedding_vectors",
         "embedding_records",
@@ -33,17 +33,27 @@ pub(crate) mod values {
     ];
 }
 
-/// The name of a vector: version by number, input, variant.
+/// The name of a vector: space by number, input, variant.
 pub(crate) type Key = (i64, Vec<u8>, Vec<u8>);
 
 pub(crate) struct Collection {
     pub(crate) name: String,
     pub(crate) active: Option<i64>,
     pub(crate) previous: Option<i64>,
-    pub(crate) recipe: String,
     pub(crate) generation: i64,
-    pub(crate) threshold: Option<f64>,
     pub(crate) records: i64,
+}
+
+/// A version of a collection.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub(crate) collection: i64,
+    pub(crate) space: i64,
+    pub(crate) recipe: String,
+    pub(crate) state: VersionState,
+    pub(crate) calibration: Value,
+    pub(crate) evaluation: Value,
+    pub(crate) created_at: i64,
 }
 
 /// What the small tables say, by number.
@@ -51,13 +61,14 @@ pub(crate) struct Collection {
 pub(crate) struct Small {
     pub(crate) is_ours: bool,
     /// As stored, the number apart; each proved by its id, which is a digest of the rest.
-    pub(crate) versions: BTreeMap<i64, Vec<Value>>,
+    pub(crate) spaces: BTreeMap<i64, Vec<Value>>,
+    pub(crate) versions: BTreeMap<i64, Version>,
     pub(crate) collections: BTreeMap<i64, Collection>,
     /// Collection, id, kind, location.
     pub(crate) sources: BTreeMap<i64, Vec<Value>>,
     pub(crate) runs: BTreeMap<i64, Vec<Value>>,
     pub(crate) canaries: Vec<Vec<Value>>,
-    /// Versions whose row was mended: one flipped bit, found by the id.
+    /// Spaces whose row was mended: one flipped bit, found by the id.
     pub(crate) mended: usize,
 }
 
@@ -69,13 +80,18 @@ impl Small {
         let mut all = cell.values;
         match all.len() {
             values::MIGRATION => self.is_ours |= is_migration(&all),
-            values::VERSION => {
-                if let Some(mended) = prove_version(&mut all) {
+            values::RUN_OR_SPACE if all[4].integer().is_some() => {
+                if let Some(mended) = prove_space(&mut all) {
                     self.is_ours = true;
                     self.mended += usize::from(mended);
-                    self.versions
+                    self.spaces
                         .entry(number)
                         .or_insert_with(|| all.split_off(1));
+                }
+            }
+            values::VERSION => {
+                if let Some(version) = version(&all) {
+                    self.versions.entry(number).or_insert(version);
                 }
             }
             values::COLLECTION => {
@@ -93,7 +109,7 @@ impl Small {
                     .entry(number)
                     .or_insert_with(|| all.split_off(1));
             }
-            values::RUN if all[0].is_null() && all[1].text().is_some() => {
+            values::RUN_OR_SPACE if all[0].is_null() && all[1].text().is_some() => {
                 self.runs.entry(number).or_insert_with(|| all.split_off(1));
             }
             values::CANARY
@@ -107,9 +123,9 @@ impl Small {
         }
     }
 
-    /// How long the vectors of a version are.
-    pub(crate) fn dimensions(&self, version: i64) -> Option<i64> {
-        self.versions.get(&version)?.get(3)?.integer()
+    /// How long the vectors of a space are.
+    pub(crate) fn dimensions(&self, space: i64) -> Option<i64> {
+        self.spaces.get(&space)?.get(3)?.integer()
     }
 }
 
@@ -127,36 +143,39 @@ fn collection(all: &[Value]) -> Option<Collection> {
         Value::Integer(number) => Some(Some(*number)),
         _ => None,
     };
-    let recipe = all[4].text()?;
     Some(Collection {
         name: CollectionName::new(all[1].text()?)
             .ok()?
             .as_str()
             .to_owned(),
-        active: version(&all[2])?,
-        previous: version(&all[3])?,
-        recipe: recipe.to_owned(),
-        generation: all[5].integer().filter(|number| *number >= 0)?,
-        threshold: match all[6] {
-            Value::Real(number) => Some(number),
-            #[allow(
-                clippy::cast_precision_loss,
-                reason = "a score was stored as a whole number"
-            )]
-            Value::Integer(number) => Some(number as f64),
-            _ => None,
-        },
-        records: all[7].integer()?,
+        generation: all[2].integer().filter(|number| *number >= 0)?,
+        records: all[3].integer()?,
+        active: version(&all[5])?,
+        previous: version(&all[6])?,
     })
 }
 
-/// A version's id is a digest of its model, so a row proves itself; where one bit was flipped, the digest finds it.
+fn version(all: &[Value]) -> Option<Version> {
+    let note = |value: &Value| (value.is_null() || value.text().is_some()).then(|| value.clone());
+    all[0].is_null().then_some(())?;
+    all[5].integer()?;
+    Some(Version {
+        collection: all[1].integer()?,
+        space: all[2].integer()?,
+        recipe: all[3].text()?.to_owned(),
+        state: VersionState::parse(all[4].text()?)?,
+        calibration: note(&all[6])?,
+        evaluation: note(&all[7])?,
+        created_at: all[8].integer()?,
+    })
+}
+
+/// A space's id is a digest of its model, so a row proves itself; where one bit was flipped, the digest finds it.
 /// Everything that was paid for hangs on this one row.
-fn prove_version(all: &mut [Value]) -> Option<bool> {
+fn prove_space(all: &mut [Value]) -> Option<bool> {
     const PROVED: [usize; 6] = [1, 3, 5, 6, 7, 9];
     all[0].is_null().then_some(())?;
-    VersionState::parse(all[10].text()?)?;
-    all[12].integer()?;
+    all[10].integer()?;
     if fits(all) {
         return Some(false);
     }
@@ -202,7 +221,7 @@ fn fits(all: &[Value]) -> bool {
             passage_prefix: text(7)?,
             normaliser: u16::try_from(all[8].integer()?).ok()?,
         };
-        Some(VersionId::of(&model, all[9].text()?))
+        Some(SpaceId::of(&model, all[9].text()?))
     };
     digest().is_some_and(|id| all[1].text() == Some(id.as_str()))
 }
@@ -222,6 +241,8 @@ pub(crate) struct Witnesses {
     pub(crate) sources: HashMap<i64, (i64, String)>,
     /// The index of the collections.
     pub(crate) collections: HashMap<i64, String>,
+    /// The index of the versions: collection, space, recipe.
+    pub(crate) versions: BTreeMap<i64, (i64, i64, String)>,
     /// What imports replaced.
     pub(crate) undo: Vec<Vec<Value>>,
 }
@@ -234,25 +255,35 @@ impl Witnesses {
             [
                 Value::Integer(record),
                 Value::Integer(version),
+                Value::Integer(space),
                 Value::Integer(vector),
                 input,
                 variant,
             ] if let Some((input, variant)) = names(input, variant) => {
-                let key = (*version, input, variant);
+                let key = (*space, input, variant);
                 self.linked.entry(*vector).or_insert_with(|| key.clone());
                 self.links
                     .entry((*record, *version))
                     .or_insert((*vector, key));
             }
             [
-                Value::Integer(version),
+                Value::Integer(space),
                 input,
                 variant,
                 Value::Integer(vector),
             ] if let Some((input, variant)) = names(input, variant) => {
                 self.vectors
                     .entry(*vector)
-                    .or_insert((*version, input, variant));
+                    .or_insert((*space, input, variant));
+            }
+            [
+                Value::Integer(collection),
+                Value::Integer(space),
+                recipe,
+                Value::Integer(version),
+            ] if let Some(recipe) = recipe.text() => {
+                let named = (*collection, *space, recipe.to_owned());
+                self.versions.entry(*version).or_insert(named);
             }
             [
                 Value::Integer(collection),
@@ -306,11 +337,6 @@ fn names(input: &Value, variant: &Value) -> Option<(Vec<u8>, Vec<u8>)> {
     let (input, variant) = (input.blob()?, variant.blob()?);
     (input.len() == 32 && matches!(variant.len(), 0 | 32))
         .then(|| (input.to_vec(), variant.to_vec()))
-}
-
-/// The recipe of a collection's rows, where the stored one can be used.
-pub(crate) fn recipe(collection: &Collection) -> EmbedText {
-    EmbedText::parse(&collection.recipe).unwrap_or_default()
 }
 
 /// Whether an imported vector's name is its own checksum, which no other witness is needed for.

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use storage_core::testing::fixture;
+use storage_core::testing::fixture::{self, Made};
 use storage_core::testing::snapshot;
 use storage_core::{
-    ChangeSet, ContentHash, Document, EmbeddingStore, EmbeddingVersion, Generation, Locator,
-    MemoryStore, MetadataValue, Relocation, Row, StoreErrorKind, StoredVector, Timestamp,
-    VectorKey,
+    Binding, Canary, ChangeSet, ContentHash, Document, EmbedText, EmbeddingStore, Generation,
+    Locator, MemoryStore, MetadataValue, Relocation, Row, StoreErrorKind, StoredVector, Timestamp,
+    VersionNote,
 };
 use storage_sqlite::{SqliteOptions, create_or_open, open};
 
@@ -23,6 +23,9 @@ enum Step {
     Put(usize, Vec<(Text, bool)>, i64),
     Apply(Box<Change>),
     Prune(i64),
+    Delete(usize, usize, bool),
+    Note(usize, usize, i64),
+    Canary(usize, Text, i64),
     Reopen,
 }
 
@@ -41,6 +44,8 @@ struct Change {
     deletes: Vec<(u8, u32)>,
     relocations: Vec<(u8, u32, u64)>,
     binds: Vec<(u8, u32, usize, Text)>,
+    register: Option<usize>,
+    complete: Option<usize>,
     activate: Option<usize>,
 }
 
@@ -60,10 +65,14 @@ fn change() -> impl Strategy<Value = Change> {
         prop::collection::vec(key(), 0..2),
         prop::collection::vec((0u8..5, 0u32..2, 0u64..9), 0..2),
         prop::collection::vec((0u8..5, 0u32..2, 0usize..3, text()), 0..3),
-        prop::option::weighted(0.5, 0usize..3),
+        (
+            prop::option::weighted(0.7, 0usize..3),
+            prop::option::weighted(0.1, 0usize..3),
+            prop::option::weighted(0.5, 0usize..3),
+        ),
     )
         .prop_map(
-            |(collection, stale, source, upserts, deletes, relocations, binds, activate)| Change {
+            |(collection, stale, source, upserts, deletes, relocations, binds, versions)| Change {
                 collection,
                 stale,
                 source,
@@ -71,7 +80,9 @@ fn change() -> impl Strategy<Value = Change> {
                 deletes,
                 relocations,
                 binds,
-                activate,
+                register: versions.0,
+                complete: versions.1,
+                activate: versions.2,
             },
         )
 }
@@ -83,18 +94,23 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0usize..3, vectors, 0i64..50).prop_map(|(version, texts, at)| Step::Put(version, texts, at)),
         8 => change().prop_map(|change| Step::Apply(Box::new(change))),
         1 => (0i64..60).prop_map(Step::Prune),
+        1 => (0usize..2, 0usize..3, prop::bool::ANY).prop_map(|(c, v, abandoned)| Step::Delete(c, v, abandoned)),
+        1 => (0usize..2, 0usize..3, 0i64..9).prop_map(|(c, v, n)| Step::Note(c, v, n)),
+        1 => (0usize..3, text(), 0i64..9).prop_map(|(v, text, at)| Step::Canary(v, text, at)),
         1 => Just(Step::Reopen),
     ]
 }
 
-fn version(n: usize) -> EmbeddingVersion {
-    let dimensions = [8, 8, 3][n];
-    EmbeddingVersion::new(
-        fixture::model(VERSIONS[n], dimensions),
-        "",
-        "hash",
-        Timestamp(i64::try_from(n).unwrap()),
-    )
+/// Two spaces, and a second recipe in the first of them that makes the same texts.
+fn version(n: usize) -> Made {
+    let dimensions = [8, 3, 8][n];
+    let mut made = fixture::version_of(fixture::model(VERSIONS[n], dimensions), "");
+    made.space.created_at = Timestamp(i64::try_from(n).unwrap());
+    if n < 2 {
+        return made;
+    }
+    let recipe = EmbedText::parse("{question}\n{answer}").unwrap();
+    fixture::made(version(0).space, recipe)
 }
 
 fn document(collection: usize, id: u8, chunk: u32, text: Text, source: usize) -> Document {
@@ -113,7 +129,7 @@ fn document(collection: usize, id: u8, chunk: u32, text: Text, source: usize) ->
     document
 }
 
-fn vector(version: &EmbeddingVersion, text: Text, imported: bool) -> StoredVector {
+fn vector(version: &Made, text: Text, imported: bool) -> StoredVector {
     let document = document(0, 0, 0, text, 0);
     let mut stored = fixture::stored_vector(version, &document);
     if imported {
@@ -122,8 +138,12 @@ fn vector(version: &EmbeddingVersion, text: Text, imported: bool) -> StoredVecto
     stored
 }
 
-fn key_of(version_of: usize, text: Text, imported: bool) -> VectorKey {
-    vector(&version(version_of), text, imported).key
+fn binding_of(n: usize, text: Text, imported: bool) -> Binding {
+    let version = version(n);
+    Binding {
+        vector: vector(&version, text, imported).key,
+        version: version.id,
+    }
 }
 
 async fn changes(store: &dyn EmbeddingStore, change: &Change) -> ChangeSet {
@@ -142,7 +162,7 @@ async fn changes(store: &dyn EmbeddingStore, change: &Change) -> ChangeSet {
                 let document = document(change.collection, *id, *chunk, *text, *source);
                 let vectors = vectors
                     .iter()
-                    .map(|(version, imported)| key_of(*version, *text, *imported));
+                    .map(|(version, imported)| binding_of(*version, *text, *imported));
                 Row::new(document, vectors.collect())
             })
             .collect(),
@@ -165,8 +185,12 @@ async fn changes(store: &dyn EmbeddingStore, change: &Change) -> ChangeSet {
         binds: change
             .binds
             .iter()
-            .map(|(id, chunk, version, text)| (key(*id, *chunk), key_of(*version, *text, false)))
+            .map(|(id, chunk, version, text)| {
+                (key(*id, *chunk), binding_of(*version, *text, false))
+            })
             .collect(),
+        register: change.register.map(|n| version(n).spec),
+        complete: change.complete.map(|n| version(n).id),
         activate: change.activate.map(|n| version(n).id),
         collection,
         ..fixture::change(Generation(0))
@@ -192,7 +216,7 @@ fn said<T: std::fmt::Debug>(outcome: storage_core::Result<T>) -> String {
 
 async fn run(store: &dyn EmbeddingStore, step: &Step) -> String {
     match step {
-        Step::Register(n) => said(store.register_version(&version(*n)).await),
+        Step::Register(n) => said(store.register_space(&version(*n).space).await),
         Step::Put(n, texts, at) => {
             let version = version(*n);
             let batch: Vec<_> = texts
@@ -210,6 +234,34 @@ async fn run(store: &dyn EmbeddingStore, step: &Step) -> String {
             said(store.apply(changes.clone()).await)
         }
         Step::Prune(before) => said(store.prune(Timestamp(*before)).await),
+        Step::Delete(collection, n, abandoned) => {
+            let collection = fixture::collection(COLLECTIONS[*collection]);
+            let id = version(*n).id;
+            said(store.delete_version(&collection, &id, *abandoned).await)
+        }
+        Step::Note(collection, n, what) => {
+            let collection = fixture::collection(COLLECTIONS[*collection]);
+            let text = format!("{{\"n\":{what}}}");
+            let note = if what % 2 == 0 {
+                VersionNote::Calibration(&text)
+            } else {
+                VersionNote::Evaluation(&text)
+            };
+            said(store.annotate(&collection, &version(*n).id, note).await)
+        }
+        Step::Canary(n, text, at) => {
+            let version = version(*n);
+            let canary = Canary {
+                text: format!("{}", text.0),
+                embedding: vector(&version, *text, false).embedding,
+            };
+            let new = [canary];
+            said(
+                store
+                    .record_canaries(&version.space.id, &new, Timestamp(*at))
+                    .await,
+            )
+        }
         Step::Reopen => String::new(),
     }
 }
@@ -220,7 +272,7 @@ async fn compare(steps: Vec<Step>) {
     let mut file = create_or_open(&options).unwrap();
     let memory = MemoryStore::new();
     let every_text: BTreeSet<_> = (0..6)
-        .map(|text| key_of(0, Text(text), false).input)
+        .map(|text| binding_of(0, Text(text), false).vector.input)
         .collect();
     // Two versions from the start: else most of a short history is refused.
     for n in 0..2 {
@@ -242,11 +294,11 @@ async fn compare(steps: Vec<Step>) {
         assert_eq!(snapshot(&file).await, snapshot(&memory).await, "{step:?}");
         for n in 0..3 {
             assert_eq!(
-                file.stored_vectors(&version(n).id, &every_text)
+                file.stored_vectors(&version(n).space.id, &every_text)
                     .await
                     .unwrap(),
                 memory
-                    .stored_vectors(&version(n).id, &every_text)
+                    .stored_vectors(&version(n).space.id, &every_text)
                     .await
                     .unwrap()
             );

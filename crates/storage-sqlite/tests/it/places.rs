@@ -94,7 +94,10 @@ async fn an_empty_file_is_a_place_for_a_store() {
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
     let migrated = migrate(&options).unwrap();
     assert_eq!(migrated.before.current, 0);
-    assert_eq!(migrated.before.pending, ["0001_create_tables"]);
+    assert_eq!(
+        migrated.before.pending,
+        ["0001_create_tables", "0002_versions_of_collections"]
+    );
     assert_eq!(migrated.after, schema_status(&options).unwrap());
     assert!(open(&options).unwrap().check().await.unwrap().is_ok());
 }
@@ -131,7 +134,7 @@ async fn reading_leaves_no_trace() {
         StoreErrorKind::Io,
     );
     refused(
-        store.register_version(&fixture::version("two")).await,
+        store.register_space(&fixture::version("two").space).await,
         StoreErrorKind::Io,
     );
     drop(store);
@@ -150,7 +153,7 @@ async fn a_read_only_place_can_be_read() {
     set(directory.path(), 0o500);
     let store = open_read_only(&options).unwrap();
     let rows: Vec<_> = store
-        .scan(&fixture::faq(), Filter::default())
+        .scan(&fixture::faq(), None, Filter::default())
         .try_collect()
         .await
         .unwrap();
@@ -202,7 +205,7 @@ async fn a_scan_without_locks_is_never_mixed() {
     let path = directory.path().join("store.db");
     let options = filled(&path, 3_000).await;
     let reader = open_read_only(&options).unwrap();
-    let mut scan = reader.scan(&fixture::faq(), Filter::default());
+    let mut scan = reader.scan(&fixture::faq(), None, Filter::default());
     let mut rows = vec![scan.try_next().await.unwrap().unwrap()];
     let store = open(&options).unwrap();
     let mut edited = fixture::documents(3_000);
@@ -255,7 +258,7 @@ fn no_runtime_is_needed() {
     drop(runtime);
     let rows: Vec<_> = futures_executor_block_on(
         store
-            .scan(&fixture::faq(), Filter::default())
+            .scan(&fixture::faq(), None, Filter::default())
             .try_collect::<Vec<_>>(),
     )
     .unwrap();
@@ -280,7 +283,7 @@ async fn a_scan_beside_its_own_writer_is_isolated_from_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let options = filled(&directory.path().join("store.db"), 3_000).await;
     let store = open(&options).unwrap();
-    let mut scan = store.scan(&fixture::faq(), Filter::default());
+    let mut scan = store.scan(&fixture::faq(), None, Filter::default());
     let mut rows = vec![scan.try_next().await.unwrap().unwrap()];
     let mut edited = fixture::documents(3_000);
     for row in &mut edited {

@@ -24,11 +24,18 @@ fn dump(path: &Path) -> Vec<(String, Option<String>)> {
 }
 
 fn migrations() -> Vec<Migration> {
-    vec![Migration {
-        version: 1,
-        name: "create_tables",
-        sql: include_str!("../../migrations/0001_create_tables.sql"),
-    }]
+    vec![
+        Migration {
+            version: 1,
+            name: "create_tables",
+            sql: include_str!("../../migrations/0001_create_tables.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "versions_of_collections",
+            sql: include_str!("../../migrations/0002_versions_of_collections.sql"),
+        },
+    ]
 }
 
 /// Runs SQL on a closed store and leaves one file behind.
@@ -53,7 +60,8 @@ fn a_fresh_schema_equals_the_migrated_one() {
         "schema_migrations",
         "store_state",
         "collections",
-        "embedding_versions",
+        "collection_versions",
+        "embedding_spaces",
         "canaries",
         "embedding_vectors",
         "embedding_records",
@@ -121,12 +129,12 @@ fn migrating_again_changes_nothing() {
 async fn a_store_of_another_schema_is_refused_untouched() {
     for (sql, kind, migrates) in [
         (
-            "PRAGMA user_version = 99; INSERT INTO schema_migrations VALUES (2, 'next', zeroblob(32), 0)",
+            "PRAGMA user_version = 99; INSERT INTO schema_migrations VALUES (3, 'next', zeroblob(32), 0)",
             StoreErrorKind::SchemaNew,
             false,
         ),
         (
-            "INSERT INTO schema_migrations VALUES (2, 'next', zeroblob(32), 0)",
+            "INSERT INTO schema_migrations VALUES (3, 'next', zeroblob(32), 0)",
             StoreErrorKind::SchemaNew,
             false,
         ),
@@ -154,7 +162,7 @@ async fn a_store_of_another_schema_is_refused_untouched() {
         if migrates {
             let status = schema_status(&options).unwrap();
             assert_eq!(status.current, 0);
-            assert_eq!(status.pending.len(), 1);
+            assert_eq!(status.pending.len(), migrations().len());
             let message = open(&options).unwrap_err().to_string();
             assert!(
                 message.contains("smart-support schema migrate"),

@@ -5,10 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use storage_core::testing::{Snapshot, fixture, snapshot};
+use storage_core::testing::{
+    Snapshot,
+    fixture::{self, Made},
+    snapshot,
+};
 use storage_core::{
-    Document, EmbeddingStore, EmbeddingVersion, Generation, Locator, MetadataValue, RunKind,
-    RunRecord, RunState, Timestamp,
+    Document, EmbeddingStore, Generation, Locator, MetadataValue, RunKind, RunRecord, RunState,
+    Timestamp,
 };
 use storage_sqlite::{SqliteOptions, SqliteStore, create_or_open, open_read_only};
 use tempfile::TempDir;
@@ -43,13 +47,10 @@ impl Random {
     }
 }
 
-pub(crate) fn version() -> EmbeddingVersion {
-    EmbeddingVersion::new(
-        fixture::model("chaos", DIMENSIONS),
-        "",
-        "hash",
-        Timestamp(1_763_700_000_000),
-    )
+pub(crate) fn version() -> Made {
+    let mut made = fixture::version_of(fixture::model("chaos", DIMENSIONS), "");
+    made.space.created_at = Timestamp(1_763_700_000_000);
+    made
 }
 
 fn documents(round: usize) -> Vec<Document> {
@@ -106,7 +107,7 @@ async fn store(path: &Path) -> SqliteStore {
 async fn fill(store: &SqliteStore, documents: &[Document]) {
     const NOW: Timestamp = Timestamp(1_763_700_050_123);
     let version = version();
-    store.register_version(&version).await.unwrap();
+    store.register_space(&version.space).await.unwrap();
     let vectors: Vec<_> = documents
         .iter()
         .map(|document| fixture::stored_vector(&version, document))
@@ -120,6 +121,7 @@ async fn fill(store: &SqliteStore, documents: &[Document]) {
         .iter()
         .map(|document| fixture::row(document, &[&version]))
         .collect();
+    changes.register = Some(version.spec);
     changes.activate = Some(version.id);
     store.apply(changes).await.unwrap();
 }
@@ -183,7 +185,7 @@ impl Whole {
         });
         Self {
             rows: rows.collect(),
-            version: pages(version().id.as_str().as_bytes()),
+            version: pages(version().space.id.as_str().as_bytes()),
             _directory: directory,
             files,
             seen,

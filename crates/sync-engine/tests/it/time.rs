@@ -48,7 +48,13 @@ async fn what_changed_is_told_by_the_rows_and_never_by_the_clock() {
         rows[step].answer = format!("another answer at step {step}");
         let report = world.sync(snapshot("faq.csv", rows.clone())).await;
         assert_eq!(counts(&report), [0, 1, 0, 0, 0, 9], "at {now}");
-        assert_eq!(world.sent(sent).len(), 1, "at {now}");
+        // After a day the provider is looked at first, with texts that it knows.
+        let new: Vec<_> = world
+            .sent(sent)
+            .into_iter()
+            .filter(|text| text.contains(&rows[step].answer))
+            .collect();
+        assert_eq!(new.len(), 1, "at {now}");
         let answers: Vec<_> = world.rows().await;
         let stored = answers
             .iter()

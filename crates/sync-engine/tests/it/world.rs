@@ -77,7 +77,7 @@ impl World {
 
     pub(crate) async fn rows(&self) -> Vec<EmbeddingRecord> {
         self.store
-            .scan(&faq(), Filter::default())
+            .scan(&faq(), None, Filter::default())
             .try_collect()
             .await
             .unwrap()

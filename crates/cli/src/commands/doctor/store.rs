@@ -378,7 +378,7 @@ async fn inside(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<Opened>) 
     reason = "bytes of a store are below 2^52"
 )]
 async fn opening_time(app: &App, store: &dyn EmbeddingStore, started: Instant) -> Finding {
-    let mut rows = store.scan(app.collection(), Filter::default());
+    let mut rows = store.scan(app.collection(), None, Filter::default());
     let (mut count, mut bytes) = (0u64, 0u64);
     loop {
         match rows.try_next().await {

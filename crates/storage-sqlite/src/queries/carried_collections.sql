@@ -1,0 +1,1 @@
+SELECT collection_id, name, active_version_id FROM collections

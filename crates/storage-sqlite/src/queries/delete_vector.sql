@@ -1,0 +1,1 @@
+DELETE FROM embedding_vectors WHERE vector_id = ?1 RETURNING 4 * dimensions

@@ -1,0 +1,1 @@
+UPDATE collections SET active_version_id = ?2, previous_version_id = ?3 WHERE collection_id = ?1

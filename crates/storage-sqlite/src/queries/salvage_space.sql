@@ -1,0 +1,3 @@
+INSERT INTO embedding_spaces (space_id, id, provider, name, dimensions, revision, query_prefix, passage_prefix,
+    normaliser, nonce, created_at, canaries_checked_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)

@@ -1,0 +1,1 @@
+SELECT vector_id FROM embedding_vectors WHERE space_id = ?1

@@ -1,1 +1,0 @@
-SELECT version_id, dimensions FROM embedding_versions WHERE id = ?1
