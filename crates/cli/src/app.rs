@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use storage_core::{CollectionName, EmbeddingSpace, EmbeddingStore, RunId, StoreStatus, Timestamp};
+use storage_core::{
+    CollectionName, EmbeddingSpace, EmbeddingStore, RunId, StoreStatus, Timestamp, Version,
+};
 
 use crate::args::OnStoreError;
 use crate::exit::{ExitCode, Failure};
@@ -91,6 +93,55 @@ impl App {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// An embedder of a space that is in the store: the settings say how it is reached, the space says what it is.
+    pub(crate) fn embedder_of(&self, space: &EmbeddingSpace) -> Result<Arc<dyn Embedder>, Failure> {
+        let settings = self.settings.embedder_of(space)?;
+        let embedder = parts::embedder(&settings, self.output)?;
+        if embedder.spec().is(&space.model) {
+            return Ok(embedder);
+        }
+        Err(Failure::new(
+            ExitCode::Refused,
+            format!(
+                "provider {} gives {} otherwise than when its vectors were made: other weights, prefixes or dimensions; \
+                 set what was set then",
+                space.provider, space.model
+            ),
+        ))
+    }
+
+    /// The embedder for a collection that exists. Where the settings name the model of another version of it, one that
+    /// was served before or is built beside, the version that is served decides: a promotion needs no new settings.
+    pub(crate) fn embedder_for(
+        &self,
+        status: &StoreStatus,
+        configured: Arc<dyn Embedder>,
+    ) -> Result<Arc<dyn Embedder>, Failure> {
+        let (Some(found), Some(active)) = (
+            status.collection(self.collection()),
+            status.active(self.collection()),
+        ) else {
+            return Ok(configured);
+        };
+        let spec = configured.spec();
+        let knows = |version: &Version| {
+            status
+                .space(&version.space)
+                .is_some_and(|space| spec.is(&space.model))
+        };
+        if spec.is(&active.model) || !found.versions.iter().any(knows) {
+            return Ok(configured);
+        }
+        tracing::warn!(
+            "Collection {} serves {} now, the settings say {}: going with what it serves (set EMBEDDING_MODEL_NAME={})",
+            self.collection(),
+            active.model,
+            spec.name,
+            active.model.name
+        );
+        self.embedder_of(active)
     }
 
     /// The embedder that was configured.

@@ -117,9 +117,10 @@ impl From<SourceError> for Failure {
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         let code = match error.kind() {
-            SyncErrorKind::DeleteGuard | SyncErrorKind::Model | SyncErrorKind::Budget => {
-                ExitCode::Refused
-            }
+            SyncErrorKind::DeleteGuard
+            | SyncErrorKind::Model
+            | SyncErrorKind::Version
+            | SyncErrorKind::Budget => ExitCode::Refused,
             SyncErrorKind::Stopped => ExitCode::Interrupted,
             SyncErrorKind::SourceConflict | SyncErrorKind::Selection => ExitCode::Usage,
             SyncErrorKind::Conflict => ExitCode::TryAgain,

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use embedder_client::Meter;
 
-use crate::exit::ExitCode;
+use crate::exit::{ExitCode, Failure};
 
 /// What a run is at, as far as leaving is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,17 @@ impl Interrupt {
             ExitCode::Terminated
         } else {
             ExitCode::Interrupted
+        }
+    }
+
+    /// A stopped run's failure, with the code of the signal that stopped it.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        match failure.code {
+            ExitCode::Interrupted => Failure {
+                code: self.code(),
+                ..failure
+            },
+            _ => failure,
         }
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use storage_core::{
-    CopyReport, DamagedRow, Document, EmbeddingModel, EmbeddingSpace, IntegrityReport,
-    RepairReport, RunRecord, StoreStatus, Timestamp,
+    CollectionName, CopyReport, DamagedRow, Document, EmbeddingModel, EmbeddingSpace,
+    IntegrityReport, RepairReport, RunRecord, StoreStatus, Timestamp, Version,
 };
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
@@ -20,12 +20,19 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn of(version: &EmbeddingSpace) -> Self {
-        let model = Self::unversioned(&version.model, &version.provider);
+    /// The model of a version of a collection.
+    pub(crate) fn of(version: &Version, space: &EmbeddingSpace) -> Self {
+        let model = Self::unversioned(&space.model, &space.provider);
         Self {
             version: Some(version.id.to_string()),
             ..model
         }
+    }
+
+    /// The model that a collection serves.
+    pub(crate) fn active(status: &StoreStatus, collection: &CollectionName) -> Option<Self> {
+        let version = status.collection(collection)?.active_version()?;
+        Some(Self::of(version, status.space(&version.space)?))
     }
 
     pub(crate) fn unversioned(model: &EmbeddingModel, provider: &str) -> Self {
@@ -398,7 +405,7 @@ impl Collection {
             documents: collection.documents,
             missing: collection.missing,
             generation: collection.generation.0,
-            model: status.active(&collection.name).map(Model::of),
+            model: Model::active(status, &collection.name),
             coverage: share(
                 collection.records - collection.missing.min(collection.records),
                 collection.records,

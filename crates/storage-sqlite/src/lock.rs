@@ -200,6 +200,77 @@ fn unusable(error: io::Error, path: &Path) -> StoreError {
     .with_source(error)
 }
 
+/// The right to build a version of a store at `path`: other writers come in between, another build does not.
+pub(crate) fn building(path: &Path, holder: &str, timeout: Duration) -> Outcome<WriterLock> {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let lock = WriterLock::acquire(&header::beside(&real, ".build"), holder, timeout);
+    Ok(lock.map_err(|error| match error.kind() {
+        StoreErrorKind::Busy => StoreError::new(
+            StoreErrorKind::Busy,
+            "lock",
+            format!("a version is being built already: {error}"),
+        ),
+        _ => error,
+    })?)
+}
+
+/// Writes of a work that takes turns with other writers.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    path: PathBuf,
+    holder: String,
+    file: Identity,
+}
+
+/// Tells a file from the one that has taken its place.
+type Identity = Option<(u64, u64)>;
+
+/// As long as it takes: what waits to be written is paid for.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(24 * 24 * 60 * 60);
+
+impl Turns {
+    pub(crate) fn new(path: &Path, holder: &str) -> Outcome<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            holder: holder.to_owned(),
+            file: identity(path),
+        })
+    }
+
+    /// Waits for the turn. A store that was repaired or restored meanwhile is another file, which nobody asked to write
+    /// to.
+    pub(crate) fn take(&self) -> Outcome<WriterLock> {
+        let turn = WriterLock::acquire(&self.path, &self.holder, AS_LONG_AS_IT_TAKES)?;
+        if identity(&self.path) != self.file {
+            return Err(StoreError::new(
+                StoreErrorKind::Io,
+                "write",
+                format!(
+                    "another file was put in the store's place meanwhile, by a repair or a restore; run the same command \
+                     again: {}",
+                    self.path.display()
+                ),
+            )
+            .into());
+        }
+        Ok(turn)
+    }
+}
+
+fn identity(path: &Path) -> Identity {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// The lock that the options ask for, if they do.
 pub(crate) fn wanted(
     path: &Path,

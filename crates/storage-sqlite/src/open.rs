@@ -8,7 +8,7 @@ use storage_core::{Result, SchemaStatus, StoreError, StoreErrorKind};
 use crate::connection;
 use crate::error::{Failure, Outcome};
 use crate::header;
-use crate::lock::{self, WriterLock};
+use crate::lock::{self, Turns, WriterLock};
 use crate::log;
 use crate::options::{Migrated, Place, SqliteOptions};
 use crate::page_size;
@@ -40,6 +40,27 @@ pub fn open(options: &SqliteOptions) -> Result<SqliteStore> {
         .and_then(|lock| Ok((write_session(path, options)?, lock)));
     let (session, lock) = opened.map_err(|failure| failure.at("open", &options.place))?;
     SqliteStore::start(session, options, lock)
+}
+
+/// Opens a store that exists for a long work that lets other writers in between: it holds the store for each of its
+/// writes and no longer, and for each waits until nobody else does. Only one such work goes on in a store at a time.
+///
+/// # Errors
+/// As [`open`]; `Busy` while another process builds or, at the beginning, writes.
+pub fn open_taking_turns(options: &SqliteOptions) -> Result<SqliteStore> {
+    let (Place::File(path), Some(holder)) = (&options.place, &options.writer) else {
+        return open(options);
+    };
+    let opened = look(path, options).and_then(|()| {
+        let build = lock::building(path, holder, options.busy_timeout)?;
+        let turn = WriterLock::acquire(path, holder, options.busy_timeout)?;
+        let mut session = write_session(path, options)?;
+        session.turns = Some(Turns::new(path, holder)?);
+        drop(turn);
+        Ok((session, build))
+    });
+    let (session, build) = opened.map_err(|failure| failure.at("open", &options.place))?;
+    SqliteStore::start(session, options, Some(build))
 }
 
 /// Creates the store where there is none, brings its schema up to date, and opens it.
@@ -81,7 +102,7 @@ pub fn open_in_memory() -> Result<SqliteStore> {
     let session = || {
         let mut conn = connection::memory()?;
         schema::migrate(&mut conn, &options.place)?;
-        Ok(Session(conn))
+        Ok(Session::new(conn))
     };
     let session = session().map_err(|failure: Failure| failure.at("open", &options.place))?;
     SqliteStore::start(session, &options, None)
@@ -142,7 +163,7 @@ fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
         return Err(not_writable(path, place));
     }
     connection::bound_log(&conn)?;
-    Ok(Session(conn))
+    Ok(Session::new(conn))
 }
 
 /// SQLite goes on reading where it cannot write and does not say why; the system does, if it still refuses.

@@ -388,7 +388,7 @@ impl EmbeddingStore for SqliteStore {
         // Nothing large comes after it, and the check that follows brings a cache of its own.
         if let Engine::Worker(worker) = &self.inner.engine {
             let freed = worker.run("apply", &self.inner.place, |session| {
-                Ok(session.0.execute_batch(sql::SHRINK)?)
+                Ok(session.conn.execute_batch(sql::SHRINK)?)
             });
             if let Err(error) = freed.await {
                 tracing::debug!(%error, "the cache could not be freed");

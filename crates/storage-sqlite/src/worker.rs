@@ -8,6 +8,7 @@ use storage_core::{Result, StoreError, StoreErrorKind};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Outcome;
+use crate::lock::Turns;
 use crate::options::Place;
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
@@ -16,19 +17,28 @@ type Job = Box<dyn FnOnce(&mut Session) + Send>;
 const WAITING: usize = 64;
 
 /// What the thread owns.
-pub(crate) struct Session(pub(crate) Connection);
+pub(crate) struct Session {
+    pub(crate) conn: Connection,
+    /// With it, every write waits for its turn among other writers; without it, the store is its writer's alone.
+    pub(crate) turns: Option<Turns>,
+}
 
 impl Session {
+    pub(crate) fn new(conn: Connection) -> Self {
+        Self { conn, turns: None }
+    }
+
     /// Runs a read in a transaction of its own, so that all of it is from one moment.
     pub(crate) fn read<T>(&mut self, read: impl Fn(&Connection) -> Outcome<T>) -> Outcome<T> {
-        within(&self.0, &read)
+        within(&self.conn, &read)
     }
 
     /// Runs a write in one transaction: committed when it succeeds, gone when it fails.
     pub(crate) fn write<T>(&mut self, write: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+        let _turn = self.turns.as_ref().map(Turns::take).transpose()?;
         // The lock is taken at once: a transaction that reads first and then wants to write fails without waiting.
         let transaction = self
-            .0
+            .conn
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = write(&transaction)?;
         transaction.commit()?;

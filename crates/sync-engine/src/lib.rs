@@ -4,6 +4,7 @@
 //! [`sync`] does the rest in a fixed order: vectors first, each batch durable before it counts, then one transaction
 //! that readers see. A run that is cut off at any point has changed nothing visible and paid for nothing twice.
 
+mod build;
 mod canary;
 mod companion;
 mod draft;
@@ -19,6 +20,10 @@ mod source_identity;
 mod target;
 mod work;
 
+pub use build::{
+    BuildOptions, BuildPlan, BuildReport, build, prepare_build, require_finished, stale_rows,
+    switch,
+};
 pub use canary::{CanaryReport, LEAST_COSINE, check_provider};
 pub use companion::Companion;
 pub use draft::{Draft, Stored};

@@ -56,22 +56,24 @@ impl Work {
         texts.map(estimated_tokens).sum()
     }
 
-    /// Refuses at once what cannot be finished: a bound on money is there to be asked about, not to be run into.
     pub(crate) fn afford(&self, meter: &Meter, plan: &SyncPlan) -> Result<(), SyncError> {
-        let Some(allowed) = meter.limits().tokens else {
-            return Ok(());
-        };
-        let tokens = self.estimated_tokens(plan);
-        if tokens <= allowed {
+        if meter.limits().tokens.is_none() {
             return Ok(());
         }
-        let texts = self.to_embed.len();
-        Err(SyncError::new(
-            SyncErrorKind::Budget,
-            format!(
-                "{texts} texts need about {tokens} tokens, and the budget allows {allowed}: nothing was sent; allow \
-                 more, or take a part with --only or --category"
-            ),
-        ))
+        afford(meter, self.to_embed.len(), self.estimated_tokens(plan))
     }
+}
+
+/// Refuses at once what cannot be finished: a bound on money is there to be asked about, not to be run into.
+pub(crate) fn afford(meter: &Meter, texts: usize, tokens: u64) -> Result<(), SyncError> {
+    let Some(allowed) = meter.limits().tokens.filter(|allowed| tokens > *allowed) else {
+        return Ok(());
+    };
+    Err(SyncError::new(
+        SyncErrorKind::Budget,
+        format!(
+            "{texts} texts need about {tokens} tokens, and the budget allows {allowed}: nothing was sent; allow more, or \
+             take a part with --only or --category"
+        ),
+    ))
 }

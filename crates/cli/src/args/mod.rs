@@ -1,5 +1,6 @@
 //! What was typed. Clap types only: what it means is decided in `settings`.
 
+mod model;
 mod sync;
 mod upkeep;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use secrecy::SecretString;
 
+pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
 pub(crate) use sync::{MigrateArgs, SourceArgs, SyncArgs};
 pub(crate) use upkeep::{BackupArgs, RepairArgs, RestoreArgs};
 
@@ -172,7 +174,7 @@ pub(crate) enum Command {
     Repair(RepairArgs),
     /// Measure accuracy on questions whose answers are known
     Eval(EvalArgs),
-    /// Get the local model's weights ahead of time
+    /// Keep versions by several models side by side, and switch between them; get the local model's weights
     #[command(subcommand)]
     Model(ModelCommand),
     /// Show the settings
@@ -296,14 +298,6 @@ pub(crate) struct EvalArgs {
     /// Questions per call of the embedder
     #[arg(long, value_name = "N")]
     pub(crate) batch_size: Option<String>,
-}
-
-/// `model`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelCommand {
-    /// Fetch the weights, or check those that are there
-    #[command(alias = "warm")]
-    Fetch,
 }
 
 /// `config`.

@@ -26,7 +26,8 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
         .max(1);
     let store = app.open(Access::Read, None)?;
     let status = store.status().await?;
-    let Some(version) = active_version(&status, app.collection(), Some(&*embedder))? else {
+    let embedder = app.embedder_for(&status, embedder)?;
+    let Some(_) = active_version(&status, app.collection(), Some(&*embedder))? else {
         return Err(usage(format!(
             "collection {} has no entries to ask; fill it with `smart-support migrate --faq-path FILE`",
             app.collection()
@@ -40,7 +41,7 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
     document.generation = status
         .collection(app.collection())
         .map_or(0, |collection| collection.generation.0);
-    document.model = Some(wire::Model::of(version));
+    document.model = wire::Model::active(&status, app.collection());
     print(app, &document);
     app.output.document(&document)?;
     match args.min_top3 {

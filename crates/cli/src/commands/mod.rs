@@ -65,7 +65,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Restore(args) => copies::restore(app, args),
         Command::Repair(args) => repair::run(app, args),
         Command::Eval(args) => eval::run(app, args).await,
-        Command::Model(command) => model::run(app, command),
+        Command::Model(command) => model::run(app, command).await,
         Command::Config(command) => config::run(app, command),
         Command::Cache(command) => cache::run(app, command).await,
         Command::Doctor(args) => doctor::run(app, args).await,

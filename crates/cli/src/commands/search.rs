@@ -39,7 +39,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
             "this store cannot search in the database; leave --search-in out, every entry is compared in memory",
         ));
     }
-    let embedder = if ready.is_none() {
+    let configured = if ready.is_none() {
         Some(app.embedder()?)
     } else {
         None
@@ -56,18 +56,30 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         })?;
         sync::fill(app, &source, std::sync::Arc::clone(&store)).await?;
     }
+    // The question's vector, and the version it was made for.
     let mut query = ready;
+    let mut asked = None;
     let mut status = store.status().await?;
+    let mut embedder = configured.clone();
     let (mut embed_ms, mut search) = (0.0, Duration::ZERO);
     let mut found = None;
     // The provider may take its time, and a sync may end meanwhile: what is reported beside the hits must be of the
     // generation that they are of.
     for _ in 0..MOMENTS {
-        let version = active_version(&status, app.collection(), embedder.as_deref())?;
-        if let (None, Some(_), Some(embedder), Some(text)) = (&query, version, &embedder, text) {
+        let serves = status
+            .active(app.collection())
+            .map(|space| space.id.clone());
+        if let (Some(configured), Some(text)) = (&configured, text)
+            && asked != serves
+        {
+            // A promotion may come at any time: the question is asked of the model that the rows are of.
+            let chosen = app.embedder_for(&status, std::sync::Arc::clone(configured))?;
+            active_version(&status, app.collection(), Some(&*chosen))?;
             let started = Instant::now();
-            query = Some(embed(&**embedder, text).await?);
+            query = Some(embed(&*chosen, text).await?);
             embed_ms = started.elapsed().as_secs_f64() * 1e3;
+            embedder = Some(chosen);
+            asked = serves;
         }
         let nothing = Embedding::new(vec![1.0f32]).expect("one is a usable number");
         let started = Instant::now();
@@ -115,7 +127,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         generation: status
             .collection(app.collection())
             .map_or(0, |collection| collection.generation.0),
-        model: version.map(wire::Model::of),
+        model: wire::Model::active(&status, app.collection()),
         mode: "exact",
         ms: wire::SearchMilliseconds {
             embed: embed_ms,

@@ -20,7 +20,7 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
         backend: status.backend,
         schema_version: status.schema_version,
         generation: status.generation.0,
-        model: status.active(app.collection()).map(wire::Model::of),
+        model: wire::Model::active(&status, app.collection()),
         collections: wire::Collection::all(&status),
         bytes: wire::Bytes {
             file: bytes.file,

@@ -36,7 +36,7 @@ pub(crate) enum Entrance {
 }
 
 /// UTF-8 bytes of one call: far above ten FAQ entries, far below what providers refuse.
-const BATCH_BYTES: usize = 256 * 1024;
+pub(crate) const BATCH_BYTES: usize = 256 * 1024;
 
 pub(crate) async fn run(
     app: &App,
@@ -59,6 +59,7 @@ pub(crate) async fn run(
             }
             Err(failure) => return Err(failure),
         };
+        let embedder = follow(app, args, &*store, embedder).await?;
         let work = Work {
             app,
             store,
@@ -84,6 +85,7 @@ pub(crate) async fn run(
     let meter = Meter::new(spend.limits());
     let interrupt = Interrupt::listen(meter.clone());
     let OpenStore { store, degraded } = app.open_or_memory(access, dimensions)?;
+    let embedder = follow(app, args, &*store, embedder).await?;
     let work = Work {
         app,
         store,
@@ -113,6 +115,20 @@ pub(crate) async fn run(
     };
     work.finish(args, entrance, &report, validation, read_seconds)
         .await
+}
+
+/// The embedder of the version that is served, where the settings name that of another one; a recompute is done with
+/// the one that is set.
+async fn follow(
+    app: &App,
+    args: &SyncArgs,
+    store: &dyn EmbeddingStore,
+    configured: Arc<dyn Embedder>,
+) -> Result<Arc<dyn Embedder>, Failure> {
+    if args.force_recompute {
+        return Ok(configured);
+    }
+    app.embedder_for(&store.status().await?, configured)
 }
 
 /// Reads the source into an empty store in memory: what serves while the real one cannot be opened.
@@ -308,7 +324,7 @@ impl Work<'_> {
 
     async fn model(&self) -> Result<Option<wire::Model>, Failure> {
         let status = self.store.status().await?;
-        Ok(status.active(self.app.collection()).map(wire::Model::of))
+        Ok(wire::Model::active(&status, self.app.collection()))
     }
 
     fn print_report(&self, entrance: Entrance, report: &SyncReport, seconds: f64, bytes: u64) {
@@ -396,7 +412,7 @@ fn policy(args: &SyncArgs, source: &SourceSettings) -> Result<SyncPolicy, Failur
 }
 
 /// What the run may spend; what runs in process costs nothing.
-fn spend(app: &App, embedder: &dyn Embedder) -> Result<SpendSettings, Failure> {
+pub(crate) fn spend(app: &App, embedder: &dyn Embedder) -> Result<SpendSettings, Failure> {
     let spend = app.settings.spend()?;
     Ok(match embedder.provider() {
         "local" | "hash" => SpendSettings {
@@ -415,13 +431,13 @@ fn spend(app: &App, embedder: &dyn Embedder) -> Result<SpendSettings, Failure> {
 }
 
 /// `, $0.0021`, where the price is known.
-fn dollars(cost: Option<f64>) -> String {
+pub(crate) fn dollars(cost: Option<f64>) -> String {
     cost.map_or_else(String::new, |cost| format!(", ${cost:.4}"))
 }
 
 /// A model in process gains nothing from calls in flight, and wants larger batches than an API; what the user chose
 /// holds.
-fn batches(settings: BatchSettings, embedder: &dyn Embedder) -> BatchSettings {
+pub(crate) fn batches(settings: BatchSettings, embedder: &dyn Embedder) -> BatchSettings {
     match embedder.provider() {
         "local" | "hash" if !settings.given => BatchSettings {
             size: 16,

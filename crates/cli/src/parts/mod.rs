@@ -41,6 +41,8 @@ pub(crate) enum Access {
     Read,
     /// Change a store that is there and has today's schema.
     Write,
+    /// The same over hours, letting other writers in between.
+    Turns,
     /// Create the store where there is none, and bring its schema up to date.
     Create,
 }

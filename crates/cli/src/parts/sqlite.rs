@@ -13,6 +13,7 @@ pub(crate) fn open(path: &Path, opening: Opening) -> Result<Arc<dyn EmbeddingSto
     Ok(Arc::new(match opening.access {
         Access::Read => storage_sqlite::open_read_only(&options)?,
         Access::Write => storage_sqlite::open(&options)?,
+        Access::Turns => storage_sqlite::open_taking_turns(&options)?,
         Access::Create => storage_sqlite::create_or_open(&options)?,
     }))
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use embedder_client::SpendLimits;
 use secrecy::SecretString;
-use storage_core::{CollectionName, EmbedText};
+use storage_core::{CollectionName, EmbedText, EmbeddingSpace};
 
-use crate::args::{Cli, Command, GlobalArgs, OnStoreError, SourceArgs, SyncArgs};
+use crate::args::{Cli, Command, GlobalArgs, ModelCommand, OnStoreError, SourceArgs, SyncArgs};
 use crate::env;
 use crate::exit::{Failure, usage};
 
@@ -191,9 +191,33 @@ impl Settings {
         read::embedder(&self.layers)
     }
 
+    /// The embedding provider of a space that is in the store, reached as the settings say.
+    pub(crate) fn embedder_of(&self, space: &EmbeddingSpace) -> Result<EmbedderSettings, Failure> {
+        let provider = Provider::ALL
+            .into_iter()
+            .find(|provider| provider.name() == space.provider)
+            .ok_or_else(|| {
+                usage(format!(
+                    "the store names a provider that this build does not know: {}",
+                    space.provider
+                ))
+            })?;
+        Ok(EmbedderSettings {
+            model: Some(space.model.name.clone()),
+            query_prefix: space.model.query_prefix.clone(),
+            passage_prefix: space.model.passage_prefix.clone(),
+            ..read::embedder_of(&self.layers, provider)?
+        })
+    }
+
     /// The source that was named, by flag or otherwise; `None` when nobody named one.
     pub(crate) fn source(&self, args: &SourceArgs) -> Result<Option<SourceSettings>, Failure> {
         read::source(&self.layers, args)
+    }
+
+    /// The recipe of what is embedded, where one is set.
+    pub(crate) fn embed_text(&self) -> Result<Option<EmbedText>, Failure> {
+        read::embed_text(&self.layers)
     }
 
     /// What a run may spend.
@@ -270,6 +294,22 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
         flags.push((env::MAX_COST, max_cost.clone()));
         flags.push((env::BATCH_SIZE, batch_size.clone()));
         flags.push((env::CONCURRENCY, concurrency.clone()));
+    }
+    let spend = match &cli.command {
+        Command::Model(ModelCommand::Build(args)) => {
+            flags.push((env::MODEL, args.name.clone()));
+            flags.push((env::EMBED_TEXT, args.embed_text.clone()));
+            Some(&args.spend)
+        }
+        Command::Model(ModelCommand::Promote(args)) => Some(&args.spend),
+        Command::Model(ModelCommand::Rollback(args)) => Some(&args.spend),
+        _ => None,
+    };
+    if let Some(spend) = spend {
+        flags.push((env::MAX_REQUESTS, spend.max_requests.clone()));
+        flags.push((env::MAX_COST, spend.max_cost.clone()));
+        flags.push((env::BATCH_SIZE, spend.batch_size.clone()));
+        flags.push((env::CONCURRENCY, spend.concurrency.clone()));
     }
     match &cli.command {
         Command::Search(args) => {

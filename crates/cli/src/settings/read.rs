@@ -167,9 +167,6 @@ fn store_url(url: &str, origin: &Origin) -> Result<StoreLocation, Failure> {
 }
 
 pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
-    let api_key = layers
-        .text(env::API_KEY)
-        .map(|key| SecretString::from(key.to_owned()));
     let given = layers.parse(env::PROVIDER, "local, openai, ollama or hash", |text| {
         Provider::ALL
             .into_iter()
@@ -177,7 +174,7 @@ pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
     })?;
     let provider = match given {
         Some(provider) => provider,
-        None if api_key.is_some() => Provider::OpenAi,
+        None if layers.text(env::API_KEY).is_some() => Provider::OpenAi,
         None if parts::LOCAL_MODEL => Provider::Local,
         None => {
             return Err(usage(
@@ -187,6 +184,17 @@ pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
             ));
         }
     };
+    embedder_of(layers, provider)
+}
+
+/// The settings of one provider, whichever was chosen.
+pub(super) fn embedder_of(
+    layers: &Layers,
+    provider: Provider,
+) -> Result<EmbedderSettings, Failure> {
+    let api_key = layers
+        .text(env::API_KEY)
+        .map(|key| SecretString::from(key.to_owned()));
     let model = match provider {
         Provider::Ollama => layers
             .text(env::MODEL)
@@ -277,11 +285,7 @@ pub(super) fn source(
             ))),
         })
         .collect::<Result<_, _>>()?;
-    let embed_text = layers
-        .text(env::EMBED_TEXT)
-        .map(EmbedText::parse)
-        .transpose()
-        .map_err(|error| usage(error.to_string()))?;
+    let embed_text = embed_text(layers)?;
     Ok(Some(SourceSettings {
         path: PathBuf::from(path),
         map,
@@ -289,6 +293,14 @@ pub(super) fn source(
         header_row: args.header_row,
         embed_text,
     }))
+}
+
+pub(super) fn embed_text(layers: &Layers) -> Result<Option<EmbedText>, Failure> {
+    layers
+        .text(env::EMBED_TEXT)
+        .map(EmbedText::parse)
+        .transpose()
+        .map_err(|error| usage(error.to_string()))
 }
 
 #[cfg(test)]

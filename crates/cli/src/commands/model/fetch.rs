@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::app::App;
-use crate::args::ModelCommand;
 use crate::exit::{ExitCode, Failure};
 use crate::parts;
 
@@ -14,8 +13,7 @@ struct Document {
     downloaded: bool,
 }
 
-pub(crate) fn run(app: &App, command: &ModelCommand) -> Result<ExitCode, Failure> {
-    let ModelCommand::Fetch = command;
+pub(crate) fn run(app: &App) -> Result<ExitCode, Failure> {
     let weights = parts::fetch_model(&app.settings.embedder()?, app.output)?;
     let done = if weights.downloaded {
         "fetched and checked"
