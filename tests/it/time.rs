@@ -42,7 +42,8 @@ fn date(place: &Place, file: &str, moment: i64) {
 fn rewrite_times(place: &Place, moment: i64) {
     let connection = Connection::open(place.store()).unwrap();
     for (table, column) in [
-        ("embedding_versions", "created_at"),
+        ("embedding_spaces", "created_at"),
+        ("collection_versions", "created_at"),
         ("runs", "started_at"),
         ("runs", "finished_at"),
         ("schema_migrations", "applied_at"),

@@ -137,6 +137,17 @@ pub async fn build(
 ) -> Result<BuildReport, SyncError> {
     let status = context.store.status().await?;
     let (target, embed_text) = choose(context, &status, collection, options)?;
+    let version = version_of(&target, &embed_text);
+    if let (Some(found), Some(id)) = (status.collection(collection), version)
+        && let Some(version) = found.version(&id)
+        && version.state != VersionState::Building
+        && version.records == found.records
+    {
+        return Ok(BuildReport {
+            model: target.model().cloned(),
+            ..BuildReport::nothing(found, &id)
+        });
+    }
     let end = End::Complete;
     fill(context, collection, target, embed_text, end).await
 }
@@ -306,13 +317,6 @@ async fn work(
             afford(&context.meter, to_embed, missing.tokens)?;
         }
         report.seconds.plan += started.elapsed().as_secs_f64();
-        if let Target::Known(space) = &run.target {
-            let spec = VersionSpec {
-                space: space.id.clone(),
-                embed_text: embed_text.clone(),
-            };
-            missing.generation = register(context, collection, spec, missing.generation).await?;
-        }
         let started = Instant::now();
         missing.embed(context, run, embed_text).await?;
         report.seconds.embed += started.elapsed().as_secs_f64();
@@ -325,7 +329,6 @@ async fn work(
             embed_text: embed_text.clone(),
         };
         let version = spec.id();
-        run.fills(&version);
         let started = Instant::now();
         let mut changes = empty(context, collection, missing.generation);
         changes.binds = missing.bindings(&version, &spec);
@@ -358,29 +361,6 @@ async fn work(
     Ok(())
 }
 
-/// Makes the version known before anything is paid for in it. A conflict is met later, by the change that counts.
-async fn register(
-    context: &SyncContext<'_>,
-    collection: &CollectionName,
-    spec: VersionSpec,
-    base: Generation,
-) -> Result<Generation, SyncError> {
-    let status = context.store.status().await?;
-    let known = status
-        .collection(collection)
-        .is_some_and(|found| found.version(&spec.id()).is_some());
-    if known {
-        return Ok(base);
-    }
-    let mut changes = empty(context, collection, base);
-    changes.register = Some(spec);
-    match context.store.apply(changes).await {
-        Ok(applied) => Ok(applied.collection),
-        Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(base),
-        Err(error) => Err(error.into()),
-    }
-}
-
 fn empty(context: &SyncContext<'_>, collection: &CollectionName, base: Generation) -> ChangeSet {
     ChangeSet {
         collection: collection.clone(),
@@ -400,6 +380,7 @@ fn empty(context: &SyncContext<'_>, collection: &CollectionName, base: Generatio
 
 /// The rows that a version lacks, and what is known of their texts.
 struct Missing {
+    collection: CollectionName,
     generation: Generation,
     rows: Vec<(DocumentKey, InputHash)>,
     /// Text hash to the variant to refer to.
@@ -421,6 +402,7 @@ impl Missing {
         let version = version_of(target, embed_text).unwrap_or_else(unknown);
         let (generation, keys) = context.store.unbound(collection, &version).await?;
         let mut missing = Self {
+            collection: collection.clone(),
             generation,
             rows: Vec::with_capacity(keys.len()),
             stored: BTreeMap::new(),
@@ -457,6 +439,40 @@ impl Missing {
         Ok(missing)
     }
 
+    /// Makes the version known as soon as it can be named, so that others see that it is being built. A conflict is met
+    /// later, by the change that counts.
+    async fn register(
+        &mut self,
+        context: &SyncContext<'_>,
+        run: &mut Run<'_>,
+        embed_text: &EmbedText,
+    ) -> Result<bool, SyncError> {
+        let Target::Known(space) = &run.target else {
+            return Ok(false);
+        };
+        let spec = VersionSpec {
+            space: space.id.clone(),
+            embed_text: embed_text.clone(),
+        };
+        let id = spec.id();
+        run.fills(&id);
+        let status = context.store.status().await?;
+        let known = status
+            .collection(&self.collection)
+            .is_some_and(|found| found.version(&id).is_some());
+        if known {
+            return Ok(true);
+        }
+        let mut changes = empty(context, &self.collection, self.generation);
+        changes.register = Some(spec);
+        match context.store.apply(changes).await {
+            Ok(applied) => self.generation = applied.collection,
+            Err(error) if error.kind() == StoreErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
     fn reused(&self) -> usize {
         self.stored.len()
     }
@@ -471,15 +487,23 @@ impl Missing {
         let to_embed = std::mem::take(&mut self.to_embed);
         let all = to_embed.len();
         let batch = context.batch.texts.max(1);
-        // Whole batches, so that a page's end costs no call of its own.
-        let page = batch * (PAGE / batch).max(1);
         let mut rejected: BTreeMap<InputHash, String> = BTreeMap::new();
-        for page in to_embed.chunks(page) {
+        let mut rest = &to_embed[..];
+        let mut registered = self.register(context, run, embed_text).await?;
+        while !rest.is_empty() {
+            // Whole batches, so that a page's end costs no call of its own; and a single one while the version cannot be
+            // named, since its dimensions are not known.
+            let batches = if registered { PAGE / batch } else { 1 };
+            let (page, after) = rest.split_at(rest.len().min(batch * batches.max(1)));
+            rest = after;
             let texts = read_texts(context, embed_text, page).await?;
             let embedded = run.embed(texts, String::clone, all).await?;
             let arrived = embedded.stored.into_iter().map(|input| (input, None));
             self.stored.extend(arrived);
             rejected.extend(embedded.rejected);
+            if !registered {
+                registered = self.register(context, run, embed_text).await?;
+            }
         }
         for (key, input) in &self.rows {
             if let Some(reason) = rejected.get(input) {
