@@ -22,6 +22,8 @@ pub mod check_names {
     pub const FOREIGN_KEYS: &str = "foreign_keys";
     /// The readers' counter agrees with the collections'.
     pub const GENERATION: &str = "generation";
+    /// The provider still serves the model that the vectors were made with.
+    pub const CANARY: &str = "canary";
     /// Source and store agree, row by row.
     pub const SOURCE: &str = "source";
 }

@@ -32,7 +32,8 @@ pub use connection::sqlite_version;
 pub use copy::{backup, restore};
 pub use lock::{WriterLock, writer};
 pub use open::{
-    create_or_open, migrate, open, open_in_memory, open_read_only, open_taking_turns, schema_latest, schema_status,
+    create_or_open, migrate, open, open_in_memory, open_read_only, open_taking_turns,
+    schema_latest, schema_status,
 };
 pub use options::{Migrated, Place, SqliteOptions};
 pub use repair::{RepairOptions, repair};

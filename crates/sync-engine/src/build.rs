@@ -1,19 +1,22 @@
 //! Versions beside the one that is served: filled row by row while readers go on with the old one, and switched to by
 //! one pointer.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod missing;
+mod report;
+
 use std::time::Instant;
 
 use storage_core::{
-    Binding, ChangeSet, CollectionName, CollectionStatus, ContentHash, Document, DocumentKey,
-    EmbedText, EmbeddingModel, Generation, InputHash, RunKind, StoreErrorKind, StoreStatus,
-    VectorKey, Version, VersionId, VersionSpec, VersionState,
+    ChangeSet, CollectionName, CollectionStatus, EmbedText, Generation, RunKind, StoreErrorKind,
+    StoreStatus, Version, VersionId, VersionSpec, VersionState,
 };
 
 use crate::execute::SyncContext;
 use crate::run::Run;
-use crate::work::{afford, estimated_tokens};
-use crate::{FailedRow, PhaseSeconds, SyncError, SyncErrorKind, Target};
+use crate::work::afford;
+use crate::{SyncError, SyncErrorKind, Target};
+use missing::{Missing, read_texts};
+pub use report::{BuildPlan, BuildReport};
 
 /// Rows whose texts are in memory at once.
 const PAGE: usize = 1024;
@@ -28,62 +31,6 @@ pub struct BuildOptions {
     pub embed_text: Option<EmbedText>,
     /// Pay for everything anew, though vectors of the same model are stored.
     pub force_recompute: bool,
-}
-
-/// What a build would do.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BuildPlan {
-    /// The collection.
-    pub collection: CollectionName,
-    /// Its generation the plan was made on.
-    pub base: Generation,
-    /// The space the vectors lie in.
-    pub target: Target,
-    /// The recipe.
-    pub embed_text: EmbedText,
-    /// The version, where it is known already: it may be half built, complete, or served.
-    pub version: Option<VersionId>,
-    /// Rows of the collection.
-    pub records: u64,
-    /// Rows that have no vector in the version yet.
-    pub rows: usize,
-    /// Distinct texts that must be embedded.
-    pub to_embed: usize,
-    /// Distinct texts that have a vector already.
-    pub reused: usize,
-    /// Texts to be embedded, each once: what an estimate is made of.
-    pub texts: Vec<String>,
-    /// Rows that the recipe gives no text for.
-    pub failed: Vec<FailedRow>,
-    /// Whether the collection serves this version already.
-    pub active: bool,
-}
-
-/// What a build or a switch did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BuildReport {
-    /// The version that was filled; `None` when every text was refused and its dimensions are unknown.
-    pub version: Option<VersionId>,
-    /// Its model.
-    pub model: Option<EmbeddingModel>,
-    /// Rows that got a vector.
-    pub rows: usize,
-    /// Texts sent and answered.
-    pub embedded: usize,
-    /// Texts that had a vector already.
-    pub reused: usize,
-    /// API calls, failed ones included.
-    pub requests: u64,
-    /// Tokens billed, where the provider says.
-    pub tokens: u64,
-    /// Rows that were left out; the version cannot serve while there are any.
-    pub failed: Vec<FailedRow>,
-    /// Whether every row has a vector in the version.
-    pub complete: bool,
-    /// The collection's generation afterwards.
-    pub generation: Generation,
-    /// Seconds.
-    pub seconds: PhaseSeconds,
 }
 
 /// What a build would do; writes nothing.
@@ -378,193 +325,6 @@ fn empty(context: &SyncContext<'_>, collection: &CollectionName, base: Generatio
     }
 }
 
-/// The rows that a version lacks, and what is known of their texts.
-struct Missing {
-    collection: CollectionName,
-    generation: Generation,
-    rows: Vec<(DocumentKey, InputHash)>,
-    /// Text hash to the variant to refer to.
-    stored: BTreeMap<InputHash, Option<ContentHash>>,
-    /// Distinct texts without a vector, each with a row that has it.
-    to_embed: Vec<(InputHash, DocumentKey)>,
-    tokens: u64,
-    failed: Vec<FailedRow>,
-}
-
-impl Missing {
-    async fn of(
-        context: &SyncContext<'_>,
-        collection: &CollectionName,
-        target: &Target,
-        embed_text: &EmbedText,
-    ) -> Result<Self, SyncError> {
-        let unknown = || VersionId::from_stored("");
-        let version = version_of(target, embed_text).unwrap_or_else(unknown);
-        let (generation, keys) = context.store.unbound(collection, &version).await?;
-        let mut missing = Self {
-            collection: collection.clone(),
-            generation,
-            rows: Vec::with_capacity(keys.len()),
-            stored: BTreeMap::new(),
-            to_embed: Vec::new(),
-            tokens: 0,
-            failed: Vec::new(),
-        };
-        let mut lengths: BTreeMap<InputHash, u64> = BTreeMap::new();
-        for page in keys.chunks(PAGE) {
-            for document in context.store.documents(page).await? {
-                let text = embed_text.render(&document);
-                if text.is_empty() {
-                    missing.failed.push(without_text(document, embed_text));
-                    continue;
-                }
-                let input = InputHash::of(&text);
-                lengths.insert(input, text.len() as u64);
-                missing.rows.push((document.key, input));
-            }
-        }
-        if let Some(space) = target.id()
-            && !lengths.is_empty()
-        {
-            let inputs: BTreeSet<InputHash> = lengths.keys().copied().collect();
-            missing.stored = context.store.stored_vectors(space, &inputs).await?;
-        }
-        let mut seen = BTreeSet::new();
-        for (key, input) in &missing.rows {
-            if !missing.stored.contains_key(input) && seen.insert(*input) {
-                missing.to_embed.push((*input, key.clone()));
-                missing.tokens += estimated_tokens(lengths[input]);
-            }
-        }
-        Ok(missing)
-    }
-
-    /// Makes the version known as soon as it can be named, so that others see that it is being built. A conflict is met
-    /// later, by the change that counts.
-    async fn register(
-        &mut self,
-        context: &SyncContext<'_>,
-        run: &mut Run<'_>,
-        embed_text: &EmbedText,
-    ) -> Result<bool, SyncError> {
-        let Target::Known(space) = &run.target else {
-            return Ok(false);
-        };
-        let spec = VersionSpec {
-            space: space.id.clone(),
-            embed_text: embed_text.clone(),
-        };
-        let id = spec.id();
-        run.fills(&id);
-        let status = context.store.status().await?;
-        let known = status
-            .collection(&self.collection)
-            .is_some_and(|found| found.version(&id).is_some());
-        if known {
-            return Ok(true);
-        }
-        let mut changes = empty(context, &self.collection, self.generation);
-        changes.register = Some(spec);
-        match context.store.apply(changes).await {
-            Ok(applied) => self.generation = applied.collection,
-            Err(error) if error.kind() == StoreErrorKind::Conflict => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(true)
-    }
-
-    fn reused(&self) -> usize {
-        self.stored.len()
-    }
-
-    /// Pays for what has no vector, page by page.
-    async fn embed(
-        &mut self,
-        context: &SyncContext<'_>,
-        run: &mut Run<'_>,
-        embed_text: &EmbedText,
-    ) -> Result<(), SyncError> {
-        let to_embed = std::mem::take(&mut self.to_embed);
-        let all = to_embed.len();
-        let batch = context.batch.texts.max(1);
-        let mut rejected: BTreeMap<InputHash, String> = BTreeMap::new();
-        let mut rest = &to_embed[..];
-        let mut registered = self.register(context, run, embed_text).await?;
-        while !rest.is_empty() {
-            // Whole batches, so that a page's end costs no call of its own; and a single one while the version cannot be
-            // named, since its dimensions are not known.
-            let batches = if registered { PAGE / batch } else { 1 };
-            let (page, after) = rest.split_at(rest.len().min(batch * batches.max(1)));
-            rest = after;
-            let texts = read_texts(context, embed_text, page).await?;
-            let embedded = run.embed(texts, String::clone, all).await?;
-            let arrived = embedded.stored.into_iter().map(|input| (input, None));
-            self.stored.extend(arrived);
-            rejected.extend(embedded.rejected);
-            if !registered {
-                registered = self.register(context, run, embed_text).await?;
-            }
-        }
-        for (key, input) in &self.rows {
-            if let Some(reason) = rejected.get(input) {
-                self.failed.push(FailedRow {
-                    id: Some(key.document.clone()),
-                    locator: storage_core::Locator::default(),
-                    column: None,
-                    reason: reason.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn bindings(&self, version: &VersionId, spec: &VersionSpec) -> Vec<(DocumentKey, Binding)> {
-        let rows = self.rows.iter();
-        rows.filter_map(|(key, input)| {
-            let vector = VectorKey {
-                space: spec.space.clone(),
-                input: *input,
-                variant: *self.stored.get(input)?,
-            };
-            let binding = Binding {
-                version: version.clone(),
-                vector,
-            };
-            Some((key.clone(), binding))
-        })
-        .collect()
-    }
-}
-
-/// The texts of these rows, where they are still what they were.
-async fn read_texts(
-    context: &SyncContext<'_>,
-    embed_text: &EmbedText,
-    rows: &[(InputHash, DocumentKey)],
-) -> Result<Vec<(InputHash, String)>, SyncError> {
-    let keys: Vec<DocumentKey> = rows.iter().map(|(_, key)| key.clone()).collect();
-    let wanted: BTreeSet<InputHash> = rows.iter().map(|(input, _)| *input).collect();
-    let documents = context.store.documents(&keys).await?;
-    Ok(documents
-        .iter()
-        .map(|document| embed_text.render(document))
-        .map(|text| (InputHash::of(&text), text))
-        .filter(|(input, _)| wanted.contains(input))
-        .collect())
-}
-
-fn without_text(document: Document, embed_text: &EmbedText) -> FailedRow {
-    FailedRow {
-        id: Some(document.key.document),
-        locator: document.locator,
-        column: None,
-        reason: format!(
-            "the recipe {:?} gives no text for this row",
-            embed_text.as_str()
-        ),
-    }
-}
-
 fn version_of(target: &Target, embed_text: &EmbedText) -> Option<VersionId> {
     Some(VersionId::of(target.id()?, embed_text.as_str()))
 }
@@ -649,31 +409,4 @@ fn recipe(collection: &CollectionName, version: &Version) -> Result<EmbedText, S
             format!("collection {collection}: {error}"),
         )
     })
-}
-
-impl BuildReport {
-    fn empty() -> Self {
-        Self {
-            version: None,
-            model: None,
-            rows: 0,
-            embedded: 0,
-            reused: 0,
-            requests: 0,
-            tokens: 0,
-            failed: Vec::new(),
-            complete: false,
-            generation: Generation::default(),
-            seconds: PhaseSeconds::default(),
-        }
-    }
-
-    fn nothing(found: &CollectionStatus, version: &VersionId) -> Self {
-        Self {
-            version: Some(version.clone()),
-            complete: true,
-            generation: found.generation,
-            ..Self::empty()
-        }
-    }
 }

@@ -213,7 +213,7 @@ impl Command {
             Self::Restore(_) => "restore",
             Self::Repair(_) => "repair",
             Self::Eval(_) => "eval",
-            Self::Model(_) => "model",
+            Self::Model(command) => command.name(),
             Self::Config(_) => "config",
             Self::Cache(_) => "cache",
             Self::Doctor(_) => "doctor",
@@ -228,6 +228,9 @@ impl Command {
 pub(crate) struct ValidateArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Ask the provider a few texts that it embedded before: is it still the same model? Exit code 6 if not
+    #[arg(long)]
+    pub(crate) canary: bool,
 }
 
 /// `doctor`.

@@ -22,6 +22,20 @@ pub(crate) enum ModelCommand {
     Fetch,
 }
 
+impl ModelCommand {
+    /// The words it is typed with.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::List => "model list",
+            Self::Build(_) => "model build",
+            Self::Promote(_) => "model promote",
+            Self::Rollback(_) => "model rollback",
+            Self::Delete(_) => "model delete",
+            Self::Fetch => "model fetch",
+        }
+    }
+}
+
 /// What may be spent, and how fast.
 #[derive(Debug, Args)]
 pub(crate) struct SpendArgs {

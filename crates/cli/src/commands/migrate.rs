@@ -7,7 +7,7 @@ use crate::exit::{ExitCode, Failure};
 
 pub(crate) async fn run(app: &App, args: &MigrateArgs) -> Result<ExitCode, Failure> {
     if args.validate {
-        return validate::check(app, typed_source(args)).await;
+        return validate::check(app, typed_source(args), false).await;
     }
     if args.migrate_schema {
         return schema::migrate(app);

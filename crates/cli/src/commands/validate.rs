@@ -1,9 +1,15 @@
 //! `validate`: the checks of a store, and of a source against it.
 
-use storage_core::{Check, IntegrityReport, StoreErrorKind, StoreStatus, check_names};
+use std::sync::Arc;
 
-use crate::app::App;
+use storage_core::{
+    Check, EmbeddingStore, IntegrityReport, StoreErrorKind, StoreStatus, check_names,
+};
+use sync_engine::{LEAST_COSINE, check_provider};
+
+use crate::app::{self, App};
 use crate::args::{SourceArgs, ValidateArgs};
+use crate::commands::model::Spender;
 use crate::commands::{copies, source};
 use crate::exit::{ExitCode, Failure};
 use crate::output::Output;
@@ -12,13 +18,19 @@ use crate::wire;
 
 pub(crate) async fn run(app: &App, args: &ValidateArgs) -> Result<ExitCode, Failure> {
     let typed = args.source.faq_path.is_some() || args.source.input.is_some();
-    check(app, typed.then_some(&args.source)).await
+    check(app, typed.then_some(&args.source), args.canary).await
 }
 
 /// Checks the store; with a source, also that against it.
-pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitCode, Failure> {
+pub(crate) async fn check(
+    app: &App,
+    typed: Option<&SourceArgs>,
+    canary: bool,
+) -> Result<ExitCode, Failure> {
     tracing::info!("Validating storage integrity...");
-    let store = match app.open(Access::Read, None) {
+    // What the provider is asked costs a call, which goes into the ledger.
+    let access = if canary { Access::Write } else { Access::Read };
+    let store = match app.open(access, None) {
         Ok(store) => store,
         Err(failure) if failure.store == Some(StoreErrorKind::Corrupt) => {
             return unreadable(app, &failure);
@@ -32,6 +44,9 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
         let check = source::against_store(app, &*store, &named, snapshot).await?;
         report.checks.push(check);
     }
+    if canary {
+        report.checks.push(ask_provider(app, store.clone()).await?);
+    }
     let output = app.output;
     match store.status().await {
         Ok(status) => print(output, &report, &status),
@@ -43,17 +58,58 @@ pub(crate) async fn check(app: &App, typed: Option<&SourceArgs>) -> Result<ExitC
     let faulty = |check: &Check| !check.ok && check.name != check_names::SOURCE;
     output.print(if report.is_ok() {
         "\nValidation passed!"
+    } else if exit_code(&report) == ExitCode::Refused {
+        "\nValidation failed: the store is whole, the provider is another one"
     } else if report.checks.iter().any(faulty) {
         "\nValidation failed: faults are marked above; put the store right with `smart-support repair`"
     } else {
         "\nValidation failed: bring the store up to its source with `smart-support sync`"
     });
     output.document(&wire::Validation::from(&report))?;
-    Ok(if report.is_ok() {
+    Ok(exit_code(&report))
+}
+
+/// Another model behind the name is a refusal; anything else that is found is a fault.
+fn exit_code(report: &IntegrityReport) -> ExitCode {
+    let mut wrong = report.checks.iter().filter(|check| !check.ok).peekable();
+    if wrong.peek().is_none() {
         ExitCode::Done
+    } else if wrong.all(|check| check.name == check_names::CANARY) {
+        ExitCode::Refused
     } else {
         ExitCode::FaultsFound
-    })
+    }
+}
+
+/// Whether the provider is the one that made the vectors.
+async fn ask_provider(app: &App, store: Arc<dyn EmbeddingStore>) -> Result<Check, Failure> {
+    let status = store.status().await?;
+    let embedder = app.embedder_for(&status, app.embedder()?)?;
+    app::active_version(&status, app.collection(), Some(&*embedder))?;
+    let spender = Spender::new(app, embedder)?;
+    let reporter = spender.reporter(app);
+    let context = spender.context(&*store, &reporter);
+    let seen = check_provider(&context, app.collection()).await?;
+    let name = &spender.embedder.spec().name;
+    let detail = if seen.is_ok() {
+        format!("{} texts come out of {name} as they did", seen.texts)
+    } else {
+        format!(
+            "the provider serves another model under the name {name}: of {} texts that it embedded before, the least \
+             cosine to what is stored is {:.4}; get the old model back, or embed everything with the new one beside it: \
+             smart-support model build --force-recompute",
+            seen.texts, seen.least
+        )
+    };
+    let expected = format!("at least {LEAST_COSINE}");
+    let mut check = Check::compare(
+        check_names::CANARY,
+        format!("{:.4}", seen.least),
+        expected,
+        detail,
+    );
+    check.ok = seen.is_ok();
+    Ok(check)
 }
 
 /// A store that is too damaged to be opened: one finding, and the worst.
@@ -119,6 +175,7 @@ fn holds(check: &Check, status: &StoreStatus) -> String {
                 }
             )
         }
+        check_names::CANARY => format!("Same model: {}", check.detail),
         check_names::TEMPLATES => format!("Total templates: {found}"),
         check_names::CATEGORIES => format!("All categories present: {found}/{expected}"),
         check_names::CONTENT_HASHES => format!("Content hashes valid: {records}/{records}"),

@@ -60,10 +60,10 @@ macro_rules! __store_cases {
             versions::a_vector_of_another_space_is_refused
             versions::rows_without_a_vector_are_named
             versions::a_version_is_read_beside_the_active_one
-            versions::notes_stay_with_their_version
-            versions::only_a_retired_version_is_deleted
-            versions::a_shared_vector_outlives_a_deleted_version
-            versions::canaries_keep_their_first_vector
+            keeping::notes_stay_with_their_version
+            keeping::only_a_retired_version_is_deleted
+            keeping::a_shared_vector_outlives_a_deleted_version
+            keeping::canaries_keep_their_first_vector
             scan::rows_come_in_key_order
             scan::filters_restrict_rows
             scan::a_running_scan_sees_one_generation

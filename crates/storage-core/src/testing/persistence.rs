@@ -16,7 +16,7 @@ pub async fn paid_vectors_survive_a_crash_before_apply<H: Harness>(harness: H) {
     let store = harness.store();
     let status = store.status().await.unwrap();
     assert!(status.collections.is_empty());
-    assert_eq!(status.spaces, [one.space.clone()]);
+    assert_eq!(status.spaces, std::slice::from_ref(&one.space));
     let asked: BTreeSet<_> = rows.iter().map(input).collect();
     let found = store.stored_vectors(&one.space.id, &asked).await.unwrap();
     assert_eq!(found, asked.iter().map(|input| (*input, None)).collect());

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 use storage_core::{
-    Applied, Binding, ChangeSet, Document, DocumentKey, Generation, Locator, Row, SourceId,
-    SpaceId, StoreErrorKind, VersionId, VersionState, metadata_to_json,
+    Applied, Binding, ChangeSet, Document, DocumentKey, Locator, Row, SourceId, SpaceId,
+    StoreErrorKind, VersionId, VersionState, metadata_to_json,
 };
+
+mod counts;
 
 use super::ledger::run_number;
 use super::vectors::vector;
@@ -484,60 +486,6 @@ impl Work<'_> {
                 .execute((previous, self.collection))?;
         }
         Ok(())
-    }
-
-    fn write_bound(&self) -> Outcome<()> {
-        for (version, change) in self.bound.iter().filter(|(_, change)| **change != 0) {
-            self.conn
-                .prepare_cached(sql::COUNT_BOUND)?
-                .execute((version, change))?;
-        }
-        Ok(())
-    }
-
-    fn write_categories(&self) -> Outcome<()> {
-        for (category, change) in &self.categories {
-            if *change == 0 {
-                continue;
-            }
-            let named = (self.collection, category);
-            let before: Option<i64> = self
-                .conn
-                .prepare_cached(sql::CATEGORY_COUNT)?
-                .query_row(named, |row| row.get(0))
-                .optional()?;
-            let sql = match before {
-                None => sql::ADD_CATEGORY,
-                Some(count) if count + change <= 0 => {
-                    self.conn
-                        .prepare_cached(sql::DROP_CATEGORY)?
-                        .execute(named)?;
-                    continue;
-                }
-                Some(_) => sql::CHANGE_CATEGORY,
-            };
-            self.conn
-                .prepare_cached(sql)?
-                .execute((self.collection, category, change))?;
-        }
-        Ok(())
-    }
-
-    fn finish(&self) -> Outcome<Applied> {
-        let collection = self
-            .conn
-            .prepare_cached(sql::FINISH_COLLECTION)?
-            .query_row((self.collection, self.records, self.documents), |row| {
-                row.get(0)
-            })?;
-        let store = self
-            .conn
-            .prepare_cached(sql::RAISE_GENERATION)?
-            .query_row((), |row| row.get(0))?;
-        Ok(Applied {
-            collection: Generation(collection),
-            store: Generation(store),
-        })
     }
 }
 

@@ -42,9 +42,9 @@ impl Wanted {
         let (name, version, filter) = (&self.collection, self.version.as_ref(), &self.filter);
         let collection = rows::collection(conn, name)?;
         if let Some(id) = version
-            && !collection
+            && collection
                 .as_ref()
-                .is_some_and(|found| found.version(id).is_some())
+                .is_none_or(|found| found.version(id).is_none())
         {
             return Err(unknown_version("scan", id));
         }

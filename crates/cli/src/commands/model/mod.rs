@@ -31,15 +31,15 @@ pub(crate) async fn run(app: &App, command: &ModelCommand) -> Result<ExitCode, F
 }
 
 /// An embedder, and what may be spent with it.
-struct Spender {
-    embedder: Arc<dyn Embedder>,
+pub(crate) struct Spender {
+    pub(crate) embedder: Arc<dyn Embedder>,
     batches: BatchSettings,
     spend: SpendSettings,
     meter: Meter,
 }
 
 impl Spender {
-    fn new(app: &App, embedder: Arc<dyn Embedder>) -> Result<Self, Failure> {
+    pub(crate) fn new(app: &App, embedder: Arc<dyn Embedder>) -> Result<Self, Failure> {
         let spend = sync::spend(app, &*embedder)?;
         Ok(Self {
             batches: sync::batches(app.settings.batches()?, &*embedder),
@@ -49,7 +49,7 @@ impl Spender {
         })
     }
 
-    fn reporter(&self, app: &App) -> Reporter {
+    pub(crate) fn reporter(&self, app: &App) -> Reporter {
         Reporter::new(
             app.output,
             self.batches.size,
@@ -57,7 +57,7 @@ impl Spender {
         )
     }
 
-    fn context<'b>(
+    pub(crate) fn context<'b>(
         &'b self,
         store: &'b dyn EmbeddingStore,
         progress: &'b Reporter,
