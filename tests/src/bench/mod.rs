@@ -14,6 +14,7 @@ mod product;
 mod report;
 mod search;
 mod seed;
+mod switch;
 mod unchanged;
 
 use std::path::PathBuf;
@@ -28,17 +29,18 @@ use product::Product;
 type Bench = fn(&Product) -> Result<Vec<Figure>>;
 
 /// What runs when no name is given.
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("api", api::run),
     ("search", search::run),
     ("unchanged", unchanged::run),
     ("large", large::run),
+    ("switch", switch::run),
     ("seed", seed::run),
     ("local", local::run),
 ];
 /// Accuracy instead of speed: runs only when it is named, since it needs data sets and minutes.
 const EVALUATION: &str = "eval";
-const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|seed|local|eval]... [--json FILE] [--data DIR]...";
+const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|switch|seed|local|eval]... [--json FILE] [--data DIR]...";
 
 #[derive(Debug, Default)]
 struct Arguments {
