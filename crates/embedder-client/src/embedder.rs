@@ -48,6 +48,15 @@ pub trait Embedder: fmt::Debug + Send + Sync + 'static {
     /// What one call may hold.
     fn limits(&self) -> BatchLimits;
 
+    /// Counts the tokens that the provider would read of `text`, the model's prefix and special tokens included.
+    ///
+    /// `None` where the model's own tokenizer is not at hand: an estimate is for the caller to make, and to call one.
+    /// Calls nobody over the network. The first call may load the tokenizer, which takes some tens of milliseconds.
+    fn token_count(&self, text: &str, purpose: Purpose) -> Option<u64> {
+        let _ = (text, purpose);
+        None
+    }
+
     /// One vector per input, in order, all of one length. The implementation adds the model's prefix. Retries what
     /// is worth retrying, within its own settings, before it fails. Asks the meter before every attempt, and tells
     /// it what was billed.

@@ -58,19 +58,21 @@ impl Embedder for LocalEmbedder {
         }
     }
 
+    /// The marks at both ends count, what the model cuts off does not.
+    fn token_count(&self, text: &str, purpose: Purpose) -> Option<u64> {
+        let ids = self.model.token_ids(&with_prefix(text, purpose));
+        u64::try_from(ids.len()).ok()
+    }
+
     async fn embed(
         &self,
         inputs: &[String],
         purpose: Purpose,
         meter: &Meter,
     ) -> Result<Embedded, EmbedError> {
-        let prefix = match purpose {
-            Purpose::Query => QUERY_PREFIX,
-            Purpose::Passage => PASSAGE_PREFIX,
-        };
         let texts: Vec<String> = inputs
             .iter()
-            .map(|input| format!("{prefix}{input}"))
+            .map(|input| with_prefix(input, purpose))
             .collect();
         let admission = meter.admit(inputs).await?;
         let inputs = inputs.to_vec();
@@ -104,6 +106,14 @@ impl Embedder for LocalEmbedder {
             requests: 1,
         })
     }
+}
+
+fn with_prefix(text: &str, purpose: Purpose) -> String {
+    let prefix = match purpose {
+        Purpose::Query => QUERY_PREFIX,
+        Purpose::Passage => PASSAGE_PREFIX,
+    };
+    format!("{prefix}{text}")
 }
 
 fn warn_of_unread(model: &LocalModel, inputs: &[String]) {

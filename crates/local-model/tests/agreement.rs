@@ -134,6 +134,11 @@ fn the_provider_adds_the_prefix_that_the_purpose_asks_for() {
         (provider.provider(), provider.spec().revision.as_str()),
         ("local", REVISION)
     );
+    assert_eq!(provider.token_count("п", Purpose::Query), Some(6));
+    assert_eq!(
+        provider.token_count(&"слово ".repeat(5_000), Purpose::Passage),
+        Some(512)
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

@@ -1,7 +1,7 @@
 //! The local model: fetched on first use, loaded when the first text needs it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use embedder_client::{
@@ -65,6 +65,7 @@ pub(crate) fn build(
         location,
         output,
         loaded: OnceCell::new(),
+        counting: OnceLock::new(),
     }))
 }
 
@@ -181,6 +182,16 @@ struct OnDemand {
     location: Location,
     output: Output,
     loaded: OnceCell<LocalEmbedder>,
+    /// The same model, loaded for its tokenizer alone; `None` inside where it cannot be had without a download.
+    counting: OnceLock<Option<LocalEmbedder>>,
+}
+
+impl OnDemand {
+    /// The model as it is on disk now, if it is there and the one that is meant.
+    fn at_hand(&self) -> Option<LocalEmbedder> {
+        let model = LocalModel::open(&self.location.path).ok()?;
+        Some(LocalEmbedder::new(model)).filter(|embedder| embedder.spec() == &self.spec)
+    }
 }
 
 #[async_trait]
@@ -200,6 +211,14 @@ impl Embedder for OnDemand {
         }
     }
 
+    fn token_count(&self, text: &str, purpose: Purpose) -> Option<u64> {
+        let counting = match self.loaded.get() {
+            Some(embedder) => embedder,
+            None => self.counting.get_or_init(|| self.at_hand()).as_ref()?,
+        };
+        counting.token_count(text, purpose)
+    }
+
     async fn embed(
         &self,
         inputs: &[String],
@@ -207,6 +226,9 @@ impl Embedder for OnDemand {
         meter: &Meter,
     ) -> Result<Embedded, EmbedError> {
         let load = || async {
+            if let Some(Some(embedder)) = self.counting.get() {
+                return Ok(embedder.clone());
+            }
             let (location, output) = (self.location.clone(), self.output);
             let loaded = tokio::task::spawn_blocking(move || load(&location, output)).await;
             let model = loaded
