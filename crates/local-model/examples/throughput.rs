@@ -1,23 +1,26 @@
 //! Measures the local model: cold start, questions one at a time, batches of 32; wall and processor time.
 //!
-//! `cargo run --release -p local-model --example throughput -- WEIGHTS [TEXTS, one a line]`
+//! `cargo run --release -p local-model --example throughput -- MODEL WEIGHTS [TEXTS, one a line]`
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program, whose output is its purpose
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use local_model::{LocalModel, ModelError, QUERY_PREFIX};
+use local_model::{KnownModel, LocalModel, ModelError};
 
 fn main() -> ExitCode {
     let started = Instant::now();
     let mut arguments = std::env::args_os().skip(1);
-    let Some(weights) = arguments.next() else {
-        eprintln!("usage: throughput WEIGHTS [TEXTS, one a line]");
+    let name = arguments.next().unwrap_or_default();
+    let known = KnownModel::find(&name.to_string_lossy());
+    let (Some(known), Some(weights)) = (known, arguments.next()) else {
+        eprintln!("usage: throughput MODEL WEIGHTS [TEXTS, one a line]");
         return ExitCode::from(2);
     };
     match measure(
         started,
+        known,
         weights.as_ref(),
         arguments.next().as_deref().map(Path::new),
     ) {
@@ -29,10 +32,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(started: Instant, weights: &Path, texts: Option<&Path>) -> Result<(), ModelError> {
-    let model = LocalModel::open(weights)?;
+fn measure(
+    started: Instant,
+    known: &'static KnownModel,
+    weights: &Path,
+    texts: Option<&Path>,
+) -> Result<(), ModelError> {
+    let prefix = known.query_prefix;
+    let model = LocalModel::open(known, weights)?;
     let opened = started.elapsed();
-    model.embed(&[format!("{QUERY_PREFIX}hello")])?;
+    model.embed(&[format!("{prefix}hello")])?;
     let first = started.elapsed();
     println!("open            {:8.1} ms", millis(opened));
     println!(
@@ -42,8 +51,18 @@ fn measure(started: Instant, weights: &Path, texts: Option<&Path>) -> Result<(),
     );
 
     let texts: Vec<String> = match texts.and_then(|path| std::fs::read_to_string(path).ok()) {
-        Some(lines) => lines.lines().take(320).map(|line| format!("{QUERY_PREFIX}{line}")).collect(),
-        None => (0..320).map(|n| format!("{QUERY_PREFIX}I lost card {n}, can I still get cash from the machine at the bank?")).collect(),
+        Some(lines) => lines
+            .lines()
+            .take(320)
+            .map(|line| format!("{prefix}{line}"))
+            .collect(),
+        None => (0..320)
+            .map(|n| {
+                format!(
+                    "{prefix}I lost card {n}, can I still get cash from the machine at the bank?"
+                )
+            })
+            .collect(),
     };
     let tokens: usize = texts.iter().map(|text| model.token_count(text) + 2).sum();
     println!(

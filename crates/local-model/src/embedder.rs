@@ -9,12 +9,13 @@ use embedder_client::{
 };
 use storage_core::{Embedding, ModelSpec, NORMALISER};
 
-use crate::model::{DIMENSIONS, LocalModel, MAX_TOKENS, NAME, PASSAGE_PREFIX, QUERY_PREFIX};
+use crate::known::KnownModel;
+use crate::model::LocalModel;
 
 /// Share of characters outside the vocabulary from which a text's vector is not to be trusted.
 const LARGE_UNKNOWN_SHARE: f32 = 0.3;
 
-/// The local model as a provider named `local`: adds the prefixes, computes away from the async threads.
+/// A local model as the provider named `local`: adds the prefixes, computes away from the async threads.
 ///
 /// Warns, by counts and never by their contents, of texts that the vocabulary cannot represent and of texts longer than
 /// the model reads.
@@ -29,14 +30,35 @@ impl LocalEmbedder {
     pub fn new(model: impl Into<Arc<LocalModel>>) -> LocalEmbedder {
         let model = model.into();
         let spec = ModelSpec {
-            name: NAME.to_owned(),
-            dimensions: u32::try_from(DIMENSIONS).ok().and_then(NonZeroU32::new),
             revision: model.revision().to_owned(),
-            query_prefix: QUERY_PREFIX.to_owned(),
-            passage_prefix: PASSAGE_PREFIX.to_owned(),
-            normaliser: NORMALISER,
+            ..model.known().spec()
         };
         LocalEmbedder { model, spec }
+    }
+}
+
+impl KnownModel {
+    /// What is stored beside vectors of the pinned weights.
+    pub fn spec(&self) -> ModelSpec {
+        ModelSpec {
+            name: self.name.to_owned(),
+            dimensions: u32::try_from(self.dimensions)
+                .ok()
+                .and_then(NonZeroU32::new),
+            revision: self.revision.to_owned(),
+            query_prefix: self.query_prefix.to_owned(),
+            passage_prefix: self.passage_prefix.to_owned(),
+            normaliser: NORMALISER,
+        }
+    }
+
+    /// A text with the prefix that its purpose asks for.
+    fn with_prefix(&self, text: &str, purpose: Purpose) -> String {
+        let prefix = match purpose {
+            Purpose::Query => self.query_prefix,
+            Purpose::Passage => self.passage_prefix,
+        };
+        format!("{prefix}{text}")
     }
 }
 
@@ -60,7 +82,9 @@ impl Embedder for LocalEmbedder {
 
     /// The marks at both ends count, what the model cuts off does not.
     fn token_count(&self, text: &str, purpose: Purpose) -> Option<u64> {
-        let ids = self.model.token_ids(&with_prefix(text, purpose));
+        let ids = self
+            .model
+            .token_ids(&self.model.known().with_prefix(text, purpose));
         u64::try_from(ids.len()).ok()
     }
 
@@ -72,7 +96,7 @@ impl Embedder for LocalEmbedder {
     ) -> Result<Embedded, EmbedError> {
         let texts: Vec<String> = inputs
             .iter()
-            .map(|input| with_prefix(input, purpose))
+            .map(|input| self.model.known().with_prefix(input, purpose))
             .collect();
         let admission = meter.admit(inputs).await?;
         let inputs = inputs.to_vec();
@@ -108,15 +132,8 @@ impl Embedder for LocalEmbedder {
     }
 }
 
-fn with_prefix(text: &str, purpose: Purpose) -> String {
-    let prefix = match purpose {
-        Purpose::Query => QUERY_PREFIX,
-        Purpose::Passage => PASSAGE_PREFIX,
-    };
-    format!("{prefix}{text}")
-}
-
 fn warn_of_unread(model: &LocalModel, inputs: &[String]) {
+    let known = model.known();
     let unknown = inputs
         .iter()
         .filter(|input| model.unknown_share(input) >= LARGE_UNKNOWN_SHARE)
@@ -125,19 +142,23 @@ fn warn_of_unread(model: &LocalModel, inputs: &[String]) {
         tracing::warn!(
             texts = unknown,
             of = inputs.len(),
-            "texts in a script that the model's vocabulary lacks; use the full weights file"
+            "texts in a script or language that the vocabulary of {} lacks; {}",
+            known.name,
+            known.unread_remedy
         );
     }
     // A token has at least one byte, so a short text need not be counted.
     let long = inputs
         .iter()
-        .filter(|input| input.len() > MAX_TOKENS && model.token_count(input) > MAX_TOKENS)
+        .filter(|input| {
+            input.len() > known.max_tokens && model.token_count(input) > known.max_tokens
+        })
         .count();
     if long > 0 {
         tracing::warn!(
             texts = long,
             of = inputs.len(),
-            read_tokens = MAX_TOKENS,
+            read_tokens = known.max_tokens,
             "texts are longer than the model reads"
         );
     }

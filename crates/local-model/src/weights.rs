@@ -1,24 +1,24 @@
 //! The weights in the form the forward pass reads them in.
 //!
-//! Word embeddings stay packed in the mapped file, as each text touches a few rows of a quarter of a million. The linear
-//! layers are unpacked to f32 at load, in panels that the matrix product reads in the order they lie in; that is
-//! 85 MB and the greater part of the time a start takes, hence done by two threads.
+//! Word embeddings stay packed in the mapped file, as each text touches a few rows of many. The linear layers are unpacked
+//! to f32 at load, in panels that the matrix product reads in the order they lie in; that is 85 MB for twelve layers and
+//! the greater part of the time a start takes, hence done by two threads.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::ModelError;
+use crate::error::Damage;
 use crate::kernels::Norm;
-use crate::layout::{Layout, Shape, TensorType};
+use crate::layout::{Layout, Shape, Tensor};
 use crate::mapped::ModelBytes;
+use crate::packing::PANEL;
 use crate::product::{View, ViewMut, multiply};
-use crate::quantised::{BLOCK_BYTES, BLOCK_LENGTH, PANEL, unpack_panels, unpack_row};
 
 /// All weights of the network.
 pub(crate) struct Weights {
     file: Arc<ModelBytes>,
     pub(crate) shape: Shape,
-    words: Range<usize>,
+    words: Tensor,
     /// Position embeddings, the embedding of the one token type in use added to each. `positions × hidden`.
     pub(crate) positions: Vec<f32>,
     pub(crate) embedding_norm: Norm,
@@ -38,7 +38,7 @@ pub(crate) struct Layer {
 
 /// A linear layer, `y = x W + b`.
 pub(crate) struct Linear {
-    /// In panels, see [`unpack_panels`], one matrix after another.
+    /// In panels, see [`Packing::unpack_panels`](crate::packing::Packing::unpack_panels), one matrix after another.
     weights: CacheAligned,
     bias: Vec<f32>,
     inputs: usize,
@@ -121,7 +121,7 @@ impl Linear {
 
 impl Weights {
     /// Unpacks the weights that `layout` describes, on two threads.
-    pub(crate) fn load(file: Arc<ModelBytes>, layout: &Layout) -> Result<Weights, ModelError> {
+    pub(crate) fn load(file: Arc<ModelBytes>, layout: &Layout) -> Result<Weights, Damage> {
         let reader = Reader {
             file: &file,
             layout,
@@ -139,7 +139,7 @@ impl Weights {
         });
         let mut layers = first?;
         layers.extend(second?);
-        let words = layout.words()?.bytes.clone();
+        let words = layout.words()?.clone();
         let mut positions = reader.floats("emb.pos", shape.positions * shape.hidden)?;
         let types = reader.token_types()?;
         for row in positions.chunks_exact_mut(shape.hidden) {
@@ -160,14 +160,15 @@ impl Weights {
 
     /// Unpacks the embedding of piece `id` into `out`, `hidden` long. A piece beyond the table gives zeros.
     pub(crate) fn word(&self, id: u32, out: &mut [f32]) {
-        let row_bytes = self.shape.hidden / BLOCK_LENGTH * BLOCK_BYTES;
+        let packing = self.words.packing;
+        let row_bytes = packing.bytes(self.shape.hidden);
         let start = id as usize * row_bytes;
         let row = self
             .file
-            .get(self.words.clone())
+            .get(self.words.bytes.clone())
             .and_then(|words| words.get(start..start + row_bytes));
         match row {
-            Some(row) => unpack_row(row, out),
+            Some(row) => packing.unpack_row(row, out),
             None => out.fill(0.0),
         }
     }
@@ -180,11 +181,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn layers(&self, numbers: Range<usize>) -> Result<Vec<Layer>, ModelError> {
+    fn layers(&self, numbers: Range<usize>) -> Result<Vec<Layer>, Damage> {
         numbers.map(|number| self.layer(number)).collect()
     }
 
-    fn layer(&self, number: usize) -> Result<Layer, ModelError> {
+    fn layer(&self, number: usize) -> Result<Layer, Damage> {
         let Shape {
             hidden,
             feed_forward,
@@ -202,14 +203,11 @@ impl Reader<'_> {
     }
 
     /// Puts layers of equal size side by side.
-    fn linear(&self, names: &[String], inputs: usize, each: usize) -> Result<Linear, ModelError> {
+    fn linear(&self, names: &[String], inputs: usize, each: usize) -> Result<Linear, Damage> {
         let outputs = each * names.len();
         let tensors: Result<Vec<_>, _> = names
             .iter()
-            .map(|name| {
-                self.layout
-                    .tensor(&format!("{name}.w"), TensorType::Q4, inputs * each)
-            })
+            .map(|name| self.layout.tensor(&format!("{name}.w"), inputs * each))
             .collect();
         let tensors = tensors?;
         // Only now: the sizes are known to be those of bytes that are there.
@@ -221,7 +219,7 @@ impl Reader<'_> {
             let packed = &self.file[tensor.bytes.clone()];
             arch.dispatch(
                 #[inline(always)]
-                || unpack_panels(packed, inputs, out),
+                || tensor.packing.unpack_panels(packed, inputs, out),
             );
             bias.extend(self.floats(&format!("{name}.b"), each)?);
         }
@@ -233,7 +231,7 @@ impl Reader<'_> {
         })
     }
 
-    fn norm(&self, name: &str) -> Result<Norm, ModelError> {
+    fn norm(&self, name: &str) -> Result<Norm, Damage> {
         let Shape {
             hidden, epsilon, ..
         } = self.layout.shape;
@@ -245,7 +243,7 @@ impl Reader<'_> {
     }
 
     /// The embedding of token type 0, the only one a single text has.
-    fn token_types(&self) -> Result<Vec<f32>, ModelError> {
+    fn token_types(&self) -> Result<Vec<f32>, Damage> {
         let Shape {
             hidden,
             token_types,
@@ -256,8 +254,8 @@ impl Reader<'_> {
         Ok(types)
     }
 
-    fn floats(&self, name: &str, elements: usize) -> Result<Vec<f32>, ModelError> {
-        let tensor = self.layout.tensor(name, TensorType::F32, elements)?;
+    fn floats(&self, name: &str, elements: usize) -> Result<Vec<f32>, Damage> {
+        let tensor = self.layout.plain(name, elements)?;
         let (words, _) = self.file[tensor.bytes.clone()].as_chunks::<4>();
         Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
     }

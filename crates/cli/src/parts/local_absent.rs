@@ -19,7 +19,11 @@ pub(crate) fn build(
     Err(absent())
 }
 
-pub(crate) fn fetch(_settings: &EmbedderSettings, _output: Output) -> Result<Weights, EmbedError> {
+pub(crate) fn fetch(
+    _settings: &EmbedderSettings,
+    _name: Option<&str>,
+    _output: Output,
+) -> Result<Weights, EmbedError> {
     Err(absent())
 }
 

@@ -1,4 +1,4 @@
-//! `model fetch`: the local model's weights, ahead of time, for images and machines without a network.
+//! `model fetch`: a local model's weights, ahead of time, for images and machines without a network.
 
 use serde::Serialize;
 
@@ -13,12 +13,12 @@ struct Document {
     downloaded: bool,
 }
 
-pub(crate) fn run(app: &App) -> Result<ExitCode, Failure> {
-    let weights = parts::fetch_model(&app.settings.embedder()?, app.output)?;
+pub(crate) fn run(app: &App, name: Option<&str>) -> Result<ExitCode, Failure> {
+    let weights = parts::fetch_model(&app.settings.embedder()?, name, app.output)?;
     let done = if weights.downloaded {
         "fetched and checked"
     } else {
-        "already there, and the right file"
+        "already there, and right"
     };
     app.output
         .print(format!("{}: {done}: {}", weights.model, weights.path));

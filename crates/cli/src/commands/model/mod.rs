@@ -26,7 +26,7 @@ pub(crate) async fn run(app: &App, command: &ModelCommand) -> Result<ExitCode, F
         ModelCommand::Promote(args) => switch::promote(app, args).await,
         ModelCommand::Rollback(_) => switch::rollback(app).await,
         ModelCommand::Delete(args) => delete::run(app, args).await,
-        ModelCommand::Fetch => fetch::run(app),
+        ModelCommand::Fetch { name } => fetch::run(app, name.as_deref()),
     }
 }
 

@@ -7,8 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::ModelError;
-use crate::layout::VocabularyLayout;
+use crate::error::Damage;
+use crate::layout::e5s1::VocabularyLayout;
 use crate::mapped::ModelBytes;
 
 /// The pieces of the vocabulary and their scores.
@@ -49,10 +49,7 @@ impl PieceHash {
 
 impl Pieces {
     /// Builds the table. Control pieces are left out, so no text can contain one.
-    pub(crate) fn new(
-        file: Arc<ModelBytes>,
-        layout: &VocabularyLayout,
-    ) -> Result<Pieces, ModelError> {
+    pub(crate) fn new(file: Arc<ModelBytes>, layout: &VocabularyLayout) -> Result<Pieces, Damage> {
         let mut pieces = Pieces {
             file: Arc::clone(&file),
             offsets: layout.offsets.clone(),
@@ -71,11 +68,11 @@ impl Pieces {
         for (id, (ends, score)) in offsets.windows(2).zip(scores).enumerate() {
             let [start, end] = [ends[0], ends[1]].map(|bytes| u32::from_le_bytes(bytes) as usize);
             let bytes = blob.get(start..end).ok_or_else(|| {
-                ModelError::damaged(format_args!("piece {id} is at {start}..{end} of the blob"))
+                Damage::new(format_args!("piece {id} is at {start}..{end} of the blob"))
             })?;
             let score = f32::from_le_bytes(*score);
             if !score.is_finite() {
-                return Err(ModelError::damaged(format_args!(
+                return Err(Damage::new(format_args!(
                     "piece {id} has the score {score}"
                 )));
             }
@@ -93,7 +90,7 @@ impl Pieces {
                 slot = (slot + 1) & mask;
                 steps_left = steps_left
                     .checked_sub(1)
-                    .ok_or_else(|| ModelError::damaged("its pieces collide far beyond chance"))?;
+                    .ok_or_else(|| Damage::new("its pieces collide far beyond chance"))?;
             }
             pieces.slots[slot] = tag | (id as u64 + 1);
         }
