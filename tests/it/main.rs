@@ -20,6 +20,7 @@ mod hostile_settings;
 mod hostile_sources;
 mod identity;
 mod interruption;
+mod local_models;
 mod maintenance;
 mod migrations;
 mod model;

@@ -54,8 +54,17 @@ impl LocalModel {
     /// [`ModelErrorKind::Damaged`] if it is not the model.
     pub fn open(model: &'static KnownModel, path: &Path) -> Result<LocalModel, ModelError> {
         let paths = model.paths(&model.weights_at(path));
-        let files: Result<Vec<_>, _> = paths.iter().map(|path| map(model, path)).collect();
-        LocalModel::load(model, &files?)
+        let mut files = Vec::with_capacity(paths.len());
+        for path in &paths {
+            let file = map(model, path)?;
+            // Before anything is missed beside a file that belongs to another model.
+            if files.is_empty() {
+                not_anothers(model, &file)
+                    .map_err(|damage| ModelError::damaged(model, &paths, &damage))?;
+            }
+            files.push(file);
+        }
+        LocalModel::load(model, &files)
             .map_err(|damage| ModelError::damaged(model, &paths, &damage))
     }
 
@@ -85,10 +94,10 @@ impl LocalModel {
     fn load(model: &'static KnownModel, files: &[Arc<ModelBytes>]) -> Result<LocalModel, Damage> {
         let missing = |file: usize| move || Damage::new("it is missing").of_file(file);
         let file = files.first().ok_or_else(missing(0))?;
+        not_anothers(model, file)?;
         let loaded = match model.format {
             Format::E5s1 => {
-                let (layout, vocabulary) =
-                    e5s1::parse(file).map_err(|damage| hint(model, file, damage))?;
+                let (layout, vocabulary) = e5s1::parse(file)?;
                 // A cut of the vocabulary keeps the rest of the file byte for byte, and with it the vectors.
                 let digested = |name: &[u8]| name != b"emb.word";
                 load(file, &layout, digested, || {
@@ -96,8 +105,7 @@ impl LocalModel {
                 })?
             }
             Format::Safetensors(shape) => {
-                let layout =
-                    safetensors::parse(file, shape).map_err(|damage| hint(model, file, damage))?;
+                let layout = safetensors::parse(file, shape)?;
                 let vocabulary = files.get(1).ok_or_else(missing(1))?;
                 load(
                     file,
@@ -330,22 +338,22 @@ fn map(model: &KnownModel, path: &Path) -> Result<Arc<ModelBytes>, ModelError> {
     })
 }
 
-/// What is wrong with a file, or that it is in the format of another model, if it looks so.
-fn hint(model: &KnownModel, file: &[u8], damage: Damage) -> Damage {
+/// Refuses a file that is in the format of another model, and says which name reads it.
+fn not_anothers(model: &KnownModel, file: &[u8]) -> Result<(), Damage> {
     let looks_like = if file.starts_with(e5s1::MAGIC) {
         &MULTILINGUAL_E5_SMALL
     } else if file.get(8) == Some(&b'{') {
         &ALL_MINILM_L6_V2
     } else {
-        return damage;
+        return Ok(());
     };
     if discriminant(&looks_like.format) == discriminant(&model.format) {
-        return damage;
+        return Ok(());
     }
-    Damage::new(format_args!(
+    Err(Damage::new(format_args!(
         "it is written as {0} is (EMBEDDING_MODEL_NAME={0} reads those)",
         looks_like.name
-    ))
+    )))
 }
 
 #[cfg(test)]

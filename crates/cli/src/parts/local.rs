@@ -154,7 +154,10 @@ pub(crate) fn workshop(settings: &EmbedderSettings) -> Option<(PathBuf, &'static
 }
 
 fn load(location: &Location, output: Output) -> Result<LocalModel, ModelError> {
-    with_progress(location, output, local_model::ensure)?;
+    // What nobody fetches is missed when it is opened, and better described.
+    if location.source != Source::Nowhere {
+        with_progress(location, output, local_model::ensure)?;
+    }
     LocalModel::open(location.model, &location.path)
 }
 
