@@ -41,6 +41,25 @@ pub struct Miss {
     pub got: Vec<String>,
 }
 
+/// What a question found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// Rank of the first right id within the best ten, from 1.
+    pub rank: Option<usize>,
+    /// Score of the best hit, right or wrong; none where nothing was found.
+    pub score: Option<f32>,
+    /// Ids found, best first, three at most.
+    pub got: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether a right id is among that many best ones.
+    #[must_use]
+    pub fn is_right_within(&self, best: usize) -> bool {
+        self.rank.is_some_and(|rank| rank <= best)
+    }
+}
+
 /// The whole evaluation.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
@@ -54,21 +73,31 @@ pub struct Evaluation {
     pub by_language: BTreeMap<String, GroupScore>,
     /// What went wrong.
     pub misses: Vec<Miss>,
+    /// Every question in the order asked, those without an answer among them.
+    pub outcomes: Vec<Outcome>,
 }
 
-/// Compares what was found with what is right. `found` yields, for every question in order, the ids found, best
-/// first, ten at most.
+/// Compares what was found with what is right. `found` yields, for every question in order, the ids found and their
+/// scores, best first, ten at most.
 pub fn evaluate<'a>(
     queries: &[GoldenQuery],
-    found: impl IntoIterator<Item = &'a [String]>,
+    found: impl IntoIterator<Item = &'a [(String, f32)]>,
 ) -> Evaluation {
     let mut evaluation = Evaluation::default();
     for (query, found) in queries.iter().zip(found) {
+        let rank = found
+            .iter()
+            .take(10)
+            .position(|(id, _)| query.gold.contains(id));
+        evaluation.outcomes.push(Outcome {
+            rank: rank.map(|rank| rank + 1),
+            score: found.first().map(|(_, score)| *score),
+            got: found.iter().take(3).map(|(id, _)| id.clone()).collect(),
+        });
         if query.gold.is_empty() {
             evaluation.unanswerable += 1;
             continue;
         }
-        let rank = found.iter().take(10).position(|id| query.gold.contains(id));
         evaluation.overall.add(rank);
         if let Some(category) = &query.category {
             evaluation
@@ -85,11 +114,10 @@ pub fn evaluate<'a>(
                 .add(rank);
         }
         if rank.is_none_or(|rank| rank >= 3) {
-            let got = found.iter().take(3).cloned().collect();
             evaluation.misses.push(Miss {
                 query: query.query.clone(),
                 expected: query.gold.clone(),
-                got,
+                got: found.iter().take(3).map(|(id, _)| id.clone()).collect(),
             });
         }
     }
@@ -142,10 +170,11 @@ mod tests {
             query(&["z"], "en"),
             query(&[], "en"),
         ];
-        let found: Vec<Vec<String>> = [&["a", "b"][..], &["x", "c"], &["a", "b", "c", "z"], &["a"]]
-            .iter()
-            .map(|ids| ids.iter().map(ToString::to_string).collect())
-            .collect();
+        let found: Vec<Vec<(String, f32)>> =
+            [&["a", "b"][..], &["x", "c"], &["a", "b", "c", "z"], &["a"]]
+                .iter()
+                .map(|ids| ids.iter().map(|id| (id.to_string(), 0.5)).collect())
+                .collect();
         let evaluation = evaluate(&queries, found.iter().map(Vec::as_slice));
         assert_eq!(
             (evaluation.overall.queries, evaluation.unanswerable),
@@ -157,5 +186,12 @@ mod tests {
         assert_eq!(evaluation.by_language["ru"].queries, 2);
         assert_eq!(evaluation.misses.len(), 1);
         assert_eq!(evaluation.misses[0].got, ["a", "b", "c"]);
+        let ranks: Vec<_> = evaluation
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.rank)
+            .collect();
+        assert_eq!(ranks, [Some(1), Some(2), Some(4), None]);
+        assert_eq!(evaluation.outcomes[3].score, Some(0.5));
     }
 }

@@ -3,13 +3,18 @@
 //! A score is the cosine of question and row, computed by one kernel whatever the store, so equal data gives equal
 //! scores bit for bit. Ties are broken by key. Nothing here reads a clock or writes a store.
 
+mod calibrate;
+mod chance;
+mod compare;
 mod evaluate;
 mod index;
 mod kernel;
 mod search;
 mod top;
 
-pub use evaluate::{Evaluation, GoldenQuery, GroupScore, Miss, evaluate};
+pub use calibrate::{Calibration, CalibrationError, LEAST_QUESTIONS, calibrate, questions_to_show};
+pub use compare::{BOOTSTRAP_SEED, Comparison, Difference, Flip, RESAMPLES, compare};
+pub use evaluate::{Evaluation, GoldenQuery, GroupScore, Miss, Outcome, evaluate};
 pub use index::SearchIndex;
 pub use kernel::{UnitQuery, cosine};
 pub use search::{Hit, SearchOptions, Searched, search_store};

@@ -56,14 +56,14 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
     }
 }
 
-/// Ids found for every question, best first.
+/// What was found for every question, and how well it fits, best first.
 async fn search_all(
     app: &App,
     embedder: &dyn Embedder,
     index: &SearchIndex,
     golden: &[GoldenQuery],
     batch: usize,
-) -> Result<Vec<Vec<String>>, Failure> {
+) -> Result<Vec<Vec<(String, f32)>>, Failure> {
     let options = SearchOptions {
         top_k: 10,
         threshold: None,
@@ -84,7 +84,7 @@ async fn search_all(
             let hits = index.search(&vector, &options)?.hits;
             found.push(
                 hits.into_iter()
-                    .map(|hit| hit.document.key.document)
+                    .map(|hit| (hit.document.key.document, hit.score))
                     .collect(),
             );
         }
