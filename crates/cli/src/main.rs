@@ -11,6 +11,7 @@ mod output;
 mod panics;
 mod parts;
 mod progress;
+mod record;
 mod settings;
 mod wire;
 

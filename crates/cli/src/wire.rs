@@ -1,5 +1,7 @@
 //! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
 
+mod eval;
+
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,6 +10,8 @@ use storage_core::{
     IntegrityReport, RepairReport, RunRecord, StoreStatus, Timestamp, Version,
 };
 use sync_engine::{FailedRow, SyncMode, SyncReport};
+
+pub(crate) use eval::{Eval, Flips, Group, Miss};
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Model {
@@ -369,6 +373,10 @@ pub(crate) struct Search {
     pub(crate) generation: u64,
     pub(crate) model: Option<Model>,
     pub(crate) mode: &'static str,
+    /// Lowest score that was shown; `null` where none was asked for and the version is not calibrated.
+    pub(crate) threshold: Option<f32>,
+    /// Whether the version's calibration set it.
+    pub(crate) calibrated: bool,
     pub(crate) ms: SearchMilliseconds,
     pub(crate) degraded: Option<String>,
 }
@@ -496,35 +504,4 @@ pub(crate) fn time(at: Timestamp) -> String {
         .map_or_else(String::new, |at| {
             humantime::format_rfc3339_millis(at).to_string()
         })
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Group {
-    pub(crate) queries: usize,
-    pub(crate) top1: f64,
-    pub(crate) top3: f64,
-    pub(crate) mrr: f64,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Miss {
-    pub(crate) query: String,
-    pub(crate) expected: Vec<String>,
-    pub(crate) got: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Eval {
-    pub(crate) queries: usize,
-    pub(crate) top1: f64,
-    pub(crate) top3: f64,
-    pub(crate) mrr: f64,
-    pub(crate) unanswerable: usize,
-    pub(crate) by_category: std::collections::BTreeMap<String, Group>,
-    pub(crate) by_language: std::collections::BTreeMap<String, Group>,
-    pub(crate) misses: Vec<Miss>,
-    /// Against a baseline, which this command does not take yet: always empty.
-    pub(crate) flips: Vec<String>,
-    pub(crate) generation: u64,
-    pub(crate) model: Option<Model>,
 }

@@ -105,6 +105,30 @@ impl fmt::Display for CalibrationError {
 
 impl std::error::Error for CalibrationError {}
 
+/// Whether that many questions of either kind can say anything: known before any of them is asked, and paid for.
+///
+/// # Errors
+/// Those of [`calibrate`] that depend on no score.
+pub fn can_calibrate(
+    answerable: usize,
+    unanswerable: usize,
+    max_false_answers: f64,
+) -> Result<(), CalibrationError> {
+    if !(0.0..=1.0).contains(&max_false_answers) {
+        return Err(CalibrationError::Share(max_false_answers));
+    }
+    if unanswerable < LEAST_QUESTIONS {
+        return Err(CalibrationError::FewUnanswerable {
+            found: unanswerable,
+            proof: questions_to_show(max_false_answers),
+        });
+    }
+    if answerable < LEAST_QUESTIONS {
+        return Err(CalibrationError::FewAnswerable(answerable));
+    }
+    Ok(())
+}
+
 /// Derives the least threshold at which at most that share of the questions without an answer gets one. `answerable`
 /// are best scores with whether the best hit is right, `unanswerable` best scores.
 ///
@@ -115,18 +139,7 @@ pub fn calibrate(
     unanswerable: &[f32],
     max_false_answers: f64,
 ) -> Result<Calibration, CalibrationError> {
-    if !(0.0..=1.0).contains(&max_false_answers) {
-        return Err(CalibrationError::Share(max_false_answers));
-    }
-    if unanswerable.len() < LEAST_QUESTIONS {
-        return Err(CalibrationError::FewUnanswerable {
-            found: unanswerable.len(),
-            proof: questions_to_show(max_false_answers),
-        });
-    }
-    if answerable.len() < LEAST_QUESTIONS {
-        return Err(CalibrationError::FewAnswerable(answerable.len()));
-    }
+    can_calibrate(answerable.len(), unanswerable.len(), max_false_answers)?;
     let mut silent = unanswerable.to_vec();
     silent.sort_unstable_by(|left, right| right.total_cmp(left));
     let allowed = allowed(max_false_answers, silent.len());

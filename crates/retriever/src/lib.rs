@@ -12,7 +12,9 @@ mod kernel;
 mod search;
 mod top;
 
-pub use calibrate::{Calibration, CalibrationError, LEAST_QUESTIONS, calibrate, questions_to_show};
+pub use calibrate::{
+    Calibration, CalibrationError, LEAST_QUESTIONS, calibrate, can_calibrate, questions_to_show,
+};
 pub use compare::{BOOTSTRAP_SEED, Comparison, Difference, Flip, RESAMPLES, compare};
 pub use evaluate::{Evaluation, GoldenQuery, GroupScore, Miss, Outcome, evaluate};
 pub use index::SearchIndex;

@@ -289,6 +289,19 @@ pub(crate) enum SchemaCommand {
     Migrate,
 }
 
+/// A share: from 0 to 1, or from 0% to 100%.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.trim().strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), 100.0),
+        None => (text.trim(), 1.0),
+    };
+    let share = number.parse::<f64>().map(|number| number / whole);
+    share
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "a share is from 0 to 1, or from 0% to 100%".to_owned())
+}
+
 /// `eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
@@ -296,8 +309,20 @@ pub(crate) struct EvalArgs {
     /// category, lang
     pub(crate) golden: PathBuf,
     /// Fail with exit code 5 when fewer than this share of the questions has a right entry among the best three
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = share)]
     pub(crate) min_top3: Option<f64>,
+    /// Name the questions lost and won against another version, or against the last evaluation that was kept
+    #[arg(long, value_name = "VERSION|last")]
+    pub(crate) baseline: Option<String>,
+    /// Ask this version instead of the one that is served
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) candidate: Option<String>,
+    /// Derive the score from which on a hit is an answer, and keep it with the version
+    #[arg(long)]
+    pub(crate) calibrate: bool,
+    /// Share of the questions without an answer that may get one; 2% unless said
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "calibrate")]
+    pub(crate) max_false_answers: Option<f64>,
     /// Questions per call of the embedder
     #[arg(long, value_name = "N")]
     pub(crate) batch_size: Option<String>,

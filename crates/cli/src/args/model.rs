@@ -83,7 +83,7 @@ pub(crate) struct PromoteArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) golden: Option<PathBuf>,
     /// Least share of the questions that must have a right entry among the best three
-    #[arg(long, value_name = "X", requires = "golden")]
+    #[arg(long, value_name = "X", requires = "golden", value_parser = super::share)]
     pub(crate) min_top3: Option<f64>,
     /// Questions that may lose their right entry from the best three; 0 unless said
     #[arg(long, value_name = "N", requires = "golden")]

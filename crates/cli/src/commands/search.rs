@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use embedder_client::{Embedder, Meter, Purpose};
 use retriever::{SearchOptions, search_store};
-use storage_core::{Embedding, Filter};
+use storage_core::{Embedding, Filter, Version, VersionId};
 
 use crate::app::{App, OpenStore, active_version};
 use crate::args::{SearchArgs, SearchIn, SourceArgs};
-use crate::commands::sync;
+use crate::commands::{eval, sync};
 use crate::env;
 use crate::exit::{ExitCode, Failure, usage};
 use crate::parts::{self, Access};
@@ -22,7 +22,8 @@ const MOST: usize = 1000;
 const MOMENTS: usize = 10;
 
 pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failure> {
-    let options = options(app, args)?;
+    let mut options = options(app, args)?;
+    let asked_for = options.threshold;
     let ready = args.query_vector.as_deref().map(read_vector).transpose()?;
     let text = args
         .text
@@ -63,6 +64,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
     let mut embedder = configured.clone();
     let (mut embed_ms, mut search) = (0.0, Duration::ZERO);
     let mut found = None;
+    let mut thresholds = Thresholds::default();
     // The provider may take its time, and a sync may end meanwhile: what is reported beside the hits must be of the
     // generation that they are of.
     for _ in 0..MOMENTS {
@@ -84,9 +86,16 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         let nothing = Embedding::new(vec![1.0f32]).expect("one is a usable number");
         let started = Instant::now();
         let query = query.as_ref().unwrap_or(&nothing);
-        let pinned = status
-            .collection(app.collection())
-            .and_then(|collection| collection.active.as_ref());
+        let collection = status.collection(app.collection());
+        let pinned = collection.and_then(|collection| collection.active.as_ref());
+        // What was asked for counts, else what this version was calibrated to.
+        options.threshold = asked_for.or_else(|| {
+            // Nobody could calibrate what stands in for a store that cannot be opened.
+            let version = collection
+                .filter(|_| degraded.is_none())?
+                .active_version()?;
+            thresholds.of(version)
+        });
         let searched = search_store(&*store, app.collection(), pinned, query, &options).await;
         search = started.elapsed();
         let now = store.status().await?;
@@ -134,6 +143,8 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
             search: search.as_secs_f64() * 1e3,
             total: app.started.elapsed().as_secs_f64() * 1e3,
         },
+        threshold: options.threshold,
+        calibrated: asked_for.is_none() && options.threshold.is_some(),
         degraded,
     };
     print(app, &document);
@@ -141,10 +152,38 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
     Ok(ExitCode::Done)
 }
 
+/// Thresholds of versions, each looked up and complained of once: a search may begin several times.
+#[derive(Default)]
+struct Thresholds(Option<(VersionId, Option<f32>)>);
+
+impl Thresholds {
+    fn of(&mut self, version: &Version) -> Option<f32> {
+        if let Some((_, threshold)) = self.0.as_ref().filter(|(id, _)| *id == version.id) {
+            return *threshold;
+        }
+        if version.calibration.is_none() && self.0.is_none() {
+            tracing::warn!(
+                "Version {} is not calibrated: the nearest entries are shown, however far; smart-support eval GOLDEN \
+                 --calibrate finds the score from which on they are answers, --threshold sets one",
+                version.id.short()
+            );
+        }
+        let threshold = eval::threshold(version);
+        self.0 = Some((version.id.clone(), threshold));
+        threshold
+    }
+}
+
 fn print(app: &App, document: &wire::Search) {
     let output = app.output;
     if document.hits.is_empty() {
-        output.print("No entry was found. A lower --threshold or fewer filters may find one.");
+        output.print(match document.threshold.filter(|_| document.calibrated) {
+            Some(threshold) => format!(
+                "No entry was found that scores {threshold}, from which on this version was calibrated to answer. \
+                 --threshold -1 shows the nearest all the same."
+            ),
+            None => "No entry was found. A lower --threshold or fewer filters may find one.".to_owned(),
+        });
     }
     for hit in &document.hits {
         let category = [hit.category.as_deref(), hit.subcategory.as_deref()]

@@ -81,8 +81,11 @@ pub(super) fn state(collection: &CollectionStatus, version: &Version) -> &'stati
     }
 }
 
+/// What was noted, but for the outcome of each question: that is for `eval --baseline last`.
 fn note(text: Option<&str>) -> Option<Value> {
-    serde_json::from_str(text?).ok()
+    let mut note: Value = serde_json::from_str(text?).ok()?;
+    note.as_object_mut()?.remove("outcomes");
+    Some(note)
 }
 
 fn print(app: &App, document: &Document) {

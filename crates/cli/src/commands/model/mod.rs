@@ -3,6 +3,7 @@
 mod build;
 mod delete;
 mod fetch;
+mod gate;
 mod list;
 mod switch;
 

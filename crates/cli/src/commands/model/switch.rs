@@ -7,6 +7,7 @@ use storage_core::{CollectionStatus, EmbeddingStore, StoreStatus, Version};
 use sync_engine::{BuildReport, require_finished, switch};
 
 use super::Spender;
+use super::gate::{self, Gate};
 use crate::app::App;
 use crate::args::PromoteArgs;
 use crate::exit::{ExitCode, Failure, usage};
@@ -29,6 +30,8 @@ struct Document {
     requests: u64,
     tokens: u64,
     generation: u64,
+    /// How it did on the questions of `--golden`.
+    gate: Option<Gate>,
     seconds: f64,
 }
 
@@ -37,7 +40,8 @@ pub(super) async fn promote(app: &App, args: &PromoteArgs) -> Result<ExitCode, F
     let collection = super::collection(app, &status)?;
     let version = super::resolve(&status, collection, &args.version)?;
     require_finished(app.collection(), version)?;
-    serve(app, "promote", &*store, &status, collection, version).await
+    let proof = gate::prove(app, &*store, &status, collection, version, args).await?;
+    serve(app, "promote", &*store, &status, collection, version, proof).await
 }
 
 pub(super) async fn rollback(app: &App) -> Result<ExitCode, Failure> {
@@ -51,7 +55,7 @@ pub(super) async fn rollback(app: &App) -> Result<ExitCode, Failure> {
             collection.name
         )));
     };
-    serve(app, "rollback", &*store, &status, collection, version).await
+    serve(app, "rollback", &*store, &status, collection, version, None).await
 }
 
 async fn open(app: &App) -> Result<(Arc<dyn EmbeddingStore>, StoreStatus), Failure> {
@@ -67,6 +71,7 @@ async fn serve(
     status: &StoreStatus,
     collection: &CollectionStatus,
     version: &Version,
+    gate: Option<Gate>,
 ) -> Result<ExitCode, Failure> {
     let stale = collection.records.saturating_sub(version.records);
     let space = status.space(&version.space);
@@ -109,6 +114,7 @@ async fn serve(
         requests: report.requests,
         tokens: report.tokens,
         generation: report.generation.0,
+        gate,
         seconds: app.started.elapsed().as_secs_f64(),
     };
     print(app, &document, &report, version, unchanged);
