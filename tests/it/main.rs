@@ -35,6 +35,7 @@ mod search_fallback;
 mod secrets;
 mod settings;
 mod signals;
+mod state_machine;
 mod support;
 mod time;
 mod troubleshooting;

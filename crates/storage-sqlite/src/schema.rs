@@ -1,6 +1,7 @@
 //! The schema's history, and how a file is brought up to date.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use storage_core::{
@@ -113,15 +114,24 @@ pub(crate) fn migrate(conn: &mut Connection, place: &Place) -> Outcome<SchemaSta
     Ok(before.unwrap_or_else(fresh))
 }
 
-/// A store without a row, to compare with.
-pub(crate) fn blank() -> Outcome<Connection> {
-    let mut conn = crate::connection::memory()?;
-    migrate(&mut conn, &Place::Memory)?;
-    Ok(conn)
+/// Tables and indices by name, with the words that created them.
+pub(crate) type Objects = BTreeMap<String, Option<String>>;
+
+/// Those of a store that this build made. The history is run for it once a process: it costs more than the rest of a
+/// small store's check.
+pub(crate) fn ours() -> Outcome<&'static Objects> {
+    static OURS: OnceLock<Objects> = OnceLock::new();
+    if let Some(ours) = OURS.get() {
+        return Ok(ours);
+    }
+    let mut blank = crate::connection::memory()?;
+    migrate(&mut blank, &Place::Memory)?;
+    let found = objects(&blank)?;
+    Ok(OURS.get_or_init(|| found))
 }
 
-/// Tables and indices by name, with the words that created them.
-pub(crate) fn objects(conn: &Connection) -> Outcome<BTreeMap<String, Option<String>>> {
+/// Those of an open store.
+pub(crate) fn objects(conn: &Connection) -> Outcome<Objects> {
     let mut statement = conn.prepare(sql::SCHEMA_OBJECTS)?;
     let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)

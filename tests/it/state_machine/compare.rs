@@ -5,12 +5,16 @@ use std::fmt::Debug;
 
 use futures_util::TryStreamExt;
 use retriever::{SearchIndex, SearchOptions, Searched, search_store};
-use storage_core::{DocumentKey, EmbeddingStore, Filter, InputHash, StoreErrorKind};
+use storage_core::testing::fixture;
+use storage_core::{
+    CollectionName, DocumentKey, EmbeddingRecord, EmbeddingStore, Filter, InputHash,
+    StoreErrorKind, VersionId,
+};
 
 use super::machine::Difference;
-use super::model::Model;
-use super::operation::{CHUNKS, COLLECTIONS, DOCUMENTS, Key, TEXTS, VERSIONS, Wanted};
-use super::values::{collection, key, question, vector_key, version};
+use super::model::{self, Model, Refused};
+use super::operation::{CHUNKS, COLLECTIONS, DOCUMENTS, Key, SPACES, TEXTS, VERSIONS, Wanted};
+use super::values::{binding, collection, key, question, space, version};
 
 pub(super) fn same<T: Debug + PartialEq>(
     what: &str,
@@ -34,7 +38,8 @@ pub(super) async fn compare(
     let broken = |error: storage_core::StoreError| format!("cannot be read: {error:?}");
     let status = store.status().await.map_err(broken)?;
     same("generation", &status.generation, &model.generation())?;
-    same("versions", &status.versions, &model.versions())?;
+    same("store", &status.store_id, &model.store_id)?;
+    same("spaces", &status.spaces, &model.spaces())?;
     same("collections", &status.collections, &model.collections())?;
     let bytes = store.bytes().await.map_err(broken)?;
     same("bytes", &(bytes.vectors, bytes.text), &model.bytes())?;
@@ -59,12 +64,23 @@ pub(super) async fn compare(
         same("documents", &documents, &model.documents(&name))?;
         let sources = store.sources(&name).await.map_err(broken)?;
         same("sources", &sources, &model.sources(&name))?;
-        let records: Vec<_> = store
-            .scan(&name, Filter::default())
-            .try_collect()
-            .await
-            .map_err(broken)?;
-        same("scan", &records, &model.records(&name, None))?;
+        let records = scan(store, &name, None, Filter::default()).await;
+        same("scan", &records, &model.records(&name, None, None))?;
+        // What is served was scanned above, and of what nobody registered one is enough.
+        let versions = (0..VERSIONS.len()).map(|n| version(n).id);
+        let mut beside: Vec<VersionId> = versions
+            .filter(|id| model.stands_beside(&name, id))
+            .collect();
+        if of == 0 {
+            beside.push(fixture::version("never registered").id);
+        }
+        for id in beside {
+            let records = scan(store, &name, Some(&id), Filter::default()).await;
+            let expected = model.records(&name, Some(&id), None);
+            same("scan of a version", &records, &expected)?;
+            let unbound = store.unbound(&name, &id).await.map_err(broken)?;
+            same("unbound", &unbound, &model.unbound(&name, &id))?;
+        }
         let mut runs = model.runs(&name);
         let found = store.runs(&name, usize::MAX).await.map_err(broken)?;
         same("runs", &found, &runs)?;
@@ -75,12 +91,14 @@ pub(super) async fn compare(
     let stats = store.cache_stats().await.map_err(broken)?;
     same("cache_stats", &stats, &model.cache_stats())?;
     let inputs: BTreeSet<InputHash> = (0..=TEXTS)
-        .map(|text| vector_key(0, text, false).input)
+        .flat_map(|text| [0, 4].map(|of| binding(of, text, false).vector.input))
         .collect();
-    for n in 0..VERSIONS.len() {
-        let id = version(n).id;
+    for n in 0..SPACES.len() {
+        let id = space(n).id;
         let found = store.stored_vectors(&id, &inputs).await.map_err(broken)?;
         same("stored_vectors", &found, &model.stored(&id, &inputs))?;
+        let canaries = store.canaries(&id).await.map_err(broken)?;
+        same("canaries", &canaries, &model.canaries(&id))?;
     }
     let report = store.check().await.map_err(broken)?;
     match report.checks.iter().find(|check| !check.ok) {
@@ -89,36 +107,57 @@ pub(super) async fn compare(
     }
 }
 
+/// Rows, or why there are none.
+async fn scan(
+    store: &dyn EmbeddingStore,
+    collection: &CollectionName,
+    version: Option<&VersionId>,
+    filter: Filter,
+) -> Result<Vec<EmbeddingRecord>, Refused> {
+    let scanned = store.scan(collection, version, filter);
+    let refused = |error: storage_core::StoreError| Refused::from([model::name(error.kind())]);
+    scanned.try_collect().await.map_err(refused)
+}
+
+/// What is asked of which rows.
+pub(super) struct Asked<'a> {
+    pub(super) collection: usize,
+    /// In which version; the one that is served if none is named.
+    pub(super) version: Option<usize>,
+    pub(super) question: usize,
+    pub(super) wanted: &'a Wanted,
+}
+
 /// Two roads to the same answer: row by row from the store, and from an index in memory.
 pub(super) async fn search(
     store: &dyn EmbeddingStore,
     model: &Model,
-    of: usize,
-    asked: usize,
+    asked: &Asked<'_>,
     options: &SearchOptions,
-    wanted: &Wanted,
 ) -> Result<(), Difference> {
-    let (name, question) = (collection(of), question(asked));
-    let scanned: Vec<_> = store
-        .scan(&name, options.filter.clone())
-        .try_collect()
-        .await
-        .map_err(|error| format!("cannot be scanned: {error:?}"))?;
-    let taking_part = model.records(&name, Some(wanted));
+    let (name, question) = (collection(asked.collection), question(asked.question));
+    let version = asked.version.map(|n| version(n).id);
+    let version = version.as_ref();
+    let scanned = scan(store, &name, version, options.filter.clone()).await;
+    let taking_part = model.records(&name, version, Some(asked.wanted));
     same("filtered scan", &scanned, &taking_part)?;
-    let rows = model.records(&name, None);
-    let fits = |rows: &[storage_core::EmbeddingRecord]| {
+    let rows = model.records(&name, version, None);
+    let fits = |rows: &Result<Vec<EmbeddingRecord>, Refused>| {
         rows.iter()
+            .flatten()
             .all(|row| row.embedding.dimensions() == question.dimensions())
+            && rows.is_ok()
     };
-    let found = search_store(store, &name, &question, options).await;
-    let index = SearchIndex::load(store, &name)
-        .await
-        .map_err(|error| format!("cannot be loaded: {error:?}"))?;
+    let found = search_store(store, &name, version, &question, options).await;
+    let from_memory = match SearchIndex::load(store, &name, version).await {
+        Ok(index) => index.search(&question, options),
+        Err(error) => Err(error),
+    };
     let roads = [
         ("search_store", found, fits(&taking_part)),
-        ("SearchIndex", index.search(&question, options), fits(&rows)),
+        ("SearchIndex", from_memory, fits(&rows)),
     ];
+    let taking_part = taking_part.unwrap_or_default();
     let mut scores = Vec::new();
     for (road, found, fits) in roads {
         let found = match (found, fits) {
@@ -126,7 +165,7 @@ pub(super) async fn search(
             (Err(error), false) if error.kind() == StoreErrorKind::Model => continue,
             (found, _) => return Err(format!("{road}: {found:?}")),
         };
-        let expected = model.search(&name, &question, options.top_k, options.threshold, wanted);
+        let expected = model::search(&taking_part, &question, options);
         same_hits(road, &found, &expected)?;
         same(road, &found.scanned, &taking_part.len())?;
         scores.push(found);

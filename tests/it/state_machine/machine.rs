@@ -6,17 +6,18 @@ use std::fmt::Debug;
 use retriever::SearchOptions;
 use storage_core::testing::fixture;
 use storage_core::{
-    ChangeSet, DocumentKey, EmbeddingSpace, Generation, Locator, Relocation, Row, RunRecord,
-    Spend, StoreErrorKind, StoredVector, Timestamp,
+    ChangeSet, EmbeddingSpace, Row, RunRecord, Spend, StoreErrorKind, StoredVector, Timestamp,
+    VersionId, VersionNote,
 };
 
-use super::compare::{compare, same, search};
+use super::change::change_set;
+use super::compare::{Asked, compare, same, search};
 use super::model::{self, Model, Refused};
-use super::operation::{
-    Change, Entry, Fault, Key, Operation, SOURCES, TEXTS, THRESHOLDS, VERSIONS,
-};
+use super::operation::{Entry, Operation, SOURCES, SPACES, THRESHOLDS, VERSIONS};
 use super::subject::Subject;
-use super::values::{collection, document, filter, key, run, text_of, vector, vector_key, version};
+use super::values::{
+    binding, canary, collection, document, filter, run, space, text_of, vector, version,
+};
 
 /// What differs, in words.
 pub(super) type Difference = String;
@@ -43,7 +44,7 @@ pub(super) async fn step<S: Subject>(
     operation: &Operation,
 ) -> Result<(), Difference> {
     match operation {
-        Operation::Register(n) => register(subject, model, &version(*n)).await?,
+        Operation::RegisterSpace(n) => register(subject, model, &space(*n)).await?,
         Operation::PutVectors {
             version,
             texts,
@@ -56,7 +57,7 @@ pub(super) async fn step<S: Subject>(
                 .map(|(text, imported)| vector(*version, *text, *imported))
                 .collect();
             if let Some(last) = batch.last_mut().filter(|_| *spoiled) {
-                let length = VERSIONS[*version].1 + 1;
+                let length = SPACES[VERSIONS[*version].0].1 + 1;
                 last.embedding = fixture::embedding("one too many", length);
             }
             put(subject, model, batch, *run, *at).await?;
@@ -82,6 +83,76 @@ pub(super) async fn step<S: Subject>(
             version,
             at,
         } => flip(subject, model, *collection, *version, *at).await?,
+        Operation::Build {
+            collection,
+            version,
+            rows,
+            complete,
+            at,
+        } => {
+            build(
+                subject,
+                model,
+                (*collection, *version),
+                (*rows, *complete),
+                *at,
+            )
+            .await?
+        }
+        Operation::Promote {
+            collection: of,
+            version: version_of,
+        } => point(subject, model, *of, version(*version_of).id).await?,
+        Operation::RollBack { collection: of } => {
+            let found = model.collections.get(&collection(*of));
+            if let Some(previous) = found.and_then(|found| found.previous.clone()) {
+                point(subject, model, *of, previous).await?;
+            }
+        }
+        Operation::DeleteVersion {
+            collection: of,
+            version: version_of,
+            abandoned,
+        } => {
+            let (name, id) = (collection(*of), version(*version_of).id);
+            let found = subject.store().delete_version(&name, &id, *abandoned).await;
+            let expected = model.delete_version(&name, &id, *abandoned);
+            agrees("delete_version", found, expected)?;
+        }
+        Operation::Note {
+            collection: of,
+            version: version_of,
+            evaluation,
+            number,
+        } => {
+            let (name, id) = (collection(*of), version(*version_of).id);
+            let text = format!("{{\"n\":{number}}}");
+            let note = if *evaluation {
+                VersionNote::Evaluation(&text)
+            } else {
+                VersionNote::Calibration(&text)
+            };
+            let found = subject.store().annotate(&name, &id, note).await;
+            agrees("annotate", found, model.annotate(&name, &id, note))?;
+        }
+        Operation::Canaries {
+            space: space_of,
+            texts,
+            spoiled,
+            at,
+        } => {
+            let known = texts.iter().map(|(text, steady)| (*text, *steady));
+            let mut new: Vec<_> = known
+                .map(|(text, steady)| canary(*space_of, text, steady))
+                .collect();
+            if let Some(last) = new.last_mut().filter(|_| *spoiled) {
+                last.embedding = fixture::embedding("one too many", SPACES[*space_of].1 + 1);
+            }
+            let (id, at) = (space(*space_of).id, Timestamp(*at));
+            let found = subject.store().record_canaries(&id, &new, at).await;
+            let expected = model.record_canaries(&id, &new, at);
+            agrees("record_canaries", found, expected)?;
+        }
         Operation::Apply(change) => {
             let changes = change_set(model, change);
             apply(subject, model, changes).await?;
@@ -119,8 +190,9 @@ pub(super) async fn step<S: Subject>(
         Operation::Compact => subject.compact(),
         Operation::ReadBeside => {}
         Operation::Search {
-            collection: of,
-            question: asked,
+            collection,
+            version,
+            question,
             top_k,
             threshold,
             wanted,
@@ -131,7 +203,13 @@ pub(super) async fn step<S: Subject>(
                 filter: filter(wanted),
             };
             // Nothing was asked to change, and the next step looks at everything again.
-            return search(subject.store(), model, *of, *asked, &options, wanted).await;
+            let asked = Asked {
+                collection: *collection,
+                version: *version,
+                question: *question,
+                wanted,
+            };
+            return search(subject.store(), model, &asked, &options).await;
         }
     }
     compare(subject.store(), model, subject.on_disk()).await?;
@@ -147,10 +225,10 @@ pub(super) async fn step<S: Subject>(
 async fn register<S: Subject>(
     subject: &S,
     model: &mut Model,
-    version: &EmbeddingSpace,
+    space: &EmbeddingSpace,
 ) -> Result<(), Difference> {
-    let found = subject.store().register_space(version).await;
-    model.register(version);
+    let found = subject.store().register_space(space).await;
+    model.register_space(space);
     agrees("register_space", found, Ok(()))
 }
 
@@ -205,6 +283,7 @@ async fn sync<S: Subject>(
     let mut changes = ChangeSet {
         collection: name.clone(),
         source: Some(fixture::source(&name, SOURCES[source])),
+        register: Some(version(version_of).spec),
         activate: Some(version(version_of).id),
         applied_at: Timestamp(at),
         ..fixture::change(model.base(&name))
@@ -221,10 +300,8 @@ async fn sync<S: Subject>(
         }
         seen.push(row.key.clone());
         texts.insert(entry.text);
-        changes.upserts.push(Row::new(
-            row,
-            vec![vector_key(version_of, entry.text, false)],
-        ));
+        let bound = binding(version_of, entry.text, false);
+        changes.upserts.push(Row::new(row, vec![bound]));
     }
     for row in &present {
         if seen.contains(&row.key) {
@@ -234,8 +311,8 @@ async fn sync<S: Subject>(
             changes.deletes.push(row.key.clone());
         } else {
             texts.insert(text_of(row));
-            let vector = vector_key(version_of, text_of(row), false);
-            changes.binds.push((row.key.clone(), vector));
+            let bound = binding(version_of, text_of(row), false);
+            changes.binds.push((row.key.clone(), bound));
         }
     }
     pay(subject, model, version_of, &texts, at).await?;
@@ -259,11 +336,62 @@ async fn flip<S: Subject>(
         source: None,
         binds: rows
             .iter()
-            .map(|row| (row.key.clone(), vector_key(version_of, text_of(row), false)))
+            .map(|row| (row.key.clone(), binding(version_of, text_of(row), false)))
             .collect(),
+        register: Some(version(version_of).spec),
         activate: Some(version(version_of).id),
         applied_at: Timestamp(at),
         ..fixture::change(model.base(&name))
+    };
+    apply(subject, model, changes).await
+}
+
+/// Some of the rows that a version lacks; it is complete with the last of them.
+async fn build<S: Subject>(
+    subject: &S,
+    model: &mut Model,
+    (of, version_of): (usize, usize),
+    (rows, complete): (usize, bool),
+    at: i64,
+) -> Result<(), Difference> {
+    let name = collection(of);
+    let id = version(version_of).id;
+    let (base, lacking) = model.unbound(&name, &id);
+    let mut documents = model.documents(&name);
+    documents.retain(|document| lacking.contains(&document.key));
+    documents.truncate(rows);
+    let texts = documents.iter().map(text_of).collect();
+    pay(subject, model, version_of, &texts, at).await?;
+    let changes = ChangeSet {
+        collection: name,
+        source: None,
+        binds: documents
+            .iter()
+            .map(|row| (row.key.clone(), binding(version_of, text_of(row), false)))
+            .collect(),
+        register: Some(version(version_of).spec),
+        complete: (complete && documents.len() == lacking.len()).then_some(id),
+        applied_at: Timestamp(at),
+        ..fixture::change(base)
+    };
+    apply(subject, model, changes).await
+}
+
+async fn point<S: Subject>(
+    subject: &S,
+    model: &mut Model,
+    of: usize,
+    version: VersionId,
+) -> Result<(), Difference> {
+    let name = collection(of);
+    let changes = ChangeSet {
+        source: None,
+        activate: Some(version),
+        ..fixture::change(model.base(&name))
+    };
+    let changes = ChangeSet {
+        collection: name,
+        ..changes
     };
     apply(subject, model, changes).await
 }
@@ -275,130 +403,7 @@ async fn pay<S: Subject>(
     texts: &BTreeSet<usize>,
     at: i64,
 ) -> Result<(), Difference> {
-    register(subject, model, &version(version_of)).await?;
+    register(subject, model, &version(version_of).space).await?;
     let batch = texts.iter().map(|text| vector(version_of, *text, false));
     put(subject, model, batch.collect(), 0, at).await
-}
-
-/// A change as it was asked for, with its fault.
-fn change_set(model: &Model, change: &Change) -> ChangeSet {
-    let of = change.collection;
-    let name = collection(of);
-    let rows = model.documents(&name);
-    let find = |wanted: &DocumentKey| rows.iter().find(|row| row.key == *wanted);
-    let mut changes = ChangeSet {
-        collection: name.clone(),
-        source: change
-            .source
-            .map(|source| fixture::source(&name, SOURCES[source])),
-        upserts: change
-            .upserts
-            .iter()
-            .map(|(entry, vectors)| {
-                let vectors = vectors
-                    .iter()
-                    .map(|(version, imported)| vector_key(*version, entry.text, *imported));
-                Row::new(document(of, entry), vectors.collect())
-            })
-            .collect(),
-        deletes: change
-            .deletes
-            .iter()
-            .map(|wanted| key(of, *wanted))
-            .collect(),
-        relocations: change
-            .relocations
-            .iter()
-            .map(|(wanted, row)| relocation(key(of, *wanted), *row))
-            .collect(),
-        // A row's own text: a store takes the caller's word for it, and its check would not.
-        binds: change
-            .binds
-            .iter()
-            .filter_map(|(wanted, version)| {
-                let wanted = key(of, *wanted);
-                let upserted = change
-                    .upserts
-                    .iter()
-                    .rev()
-                    .find(|(entry, _)| key(of, entry.key) == wanted)
-                    .map(|(entry, _)| entry.text);
-                let text = upserted.or_else(|| find(&wanted).map(text_of))?;
-                Some((wanted, vector_key(*version, text, false)))
-            })
-            .collect(),
-        activate: change.activate.map(|n| version(n).id),
-        ..fixture::change(model.base(&name))
-    };
-    if let Some(fault) = change.fault {
-        spoil(&mut changes, of, fault);
-    }
-    changes
-}
-
-fn relocation(key: DocumentKey, row: u64) -> Relocation {
-    Relocation {
-        key,
-        locator: Locator {
-            row: Some(row),
-            ..Locator::default()
-        },
-    }
-}
-
-fn spoil(changes: &mut ChangeSet, of: usize, fault: Fault) {
-    let entry = Entry {
-        key: Key {
-            document: 0,
-            chunk: 0,
-        },
-        text: 0,
-        category: None,
-        source: 0,
-    };
-    let row = |entry: &Entry| Row::new(document(of, entry), vec![vector_key(0, 0, false)]);
-    let absent = DocumentKey {
-        document: "absent".to_owned(),
-        ..key(of, entry.key)
-    };
-    match fault {
-        Fault::StaleBase => changes.base = Generation(changes.base.0.wrapping_sub(1)),
-        Fault::FutureBase => changes.base = Generation(changes.base.0 + 1),
-        Fault::RowOfAnotherCollection => changes.deletes.push(key(1 - of, entry.key)),
-        Fault::SourceOfAnotherCollection => {
-            changes.source = Some(fixture::source(&collection(1 - of), SOURCES[0]));
-        }
-        Fault::RowTwice => changes.upserts.extend([row(&entry), row(&entry)]),
-        Fault::NulInAText => {
-            let mut spoiled = document(of, &entry);
-            spoiled.title.push('\0');
-            changes
-                .upserts
-                .push(Row::new(spoiled, vec![vector_key(0, 0, false)]));
-        }
-        Fault::TwoVectorsOfOneVersion => changes.upserts.push(Row::new(
-            document(of, &entry),
-            vec![vector_key(0, 0, false), vector_key(0, 0, true)],
-        )),
-        Fault::VectorNeverStored => changes.upserts.push(Row::new(
-            document(of, &entry),
-            vec![vector_key(0, TEXTS, false)],
-        )),
-        Fault::DocumentOfTwoSources => {
-            let second = Entry {
-                key: Key {
-                    document: 0,
-                    chunk: 1,
-                },
-                source: 1,
-                ..entry
-            };
-            changes.upserts.extend([row(&entry), row(&second)]);
-        }
-        Fault::MoveOfAnAbsentRow => changes.relocations.push(relocation(absent, 1)),
-        Fault::BindOfAnAbsentRow => changes.binds.push((absent, vector_key(0, 0, false))),
-        Fault::VersionNeverRegistered => {
-            changes.activate = Some(fixture::version("never registered").id);
-        }
-    }
 }

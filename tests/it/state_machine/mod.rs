@@ -4,12 +4,14 @@
 //! `SEED=…` repeats a run; it is printed with a failure, next to the shortest life that still fails.
 //! `STATE_MACHINE_CASES` and `STATE_MACHINE_STEPS` ask for more than the 500 lives of up to 30 steps of every run.
 
+mod change;
 mod compare;
 mod machine;
 mod model;
 mod operation;
 mod subject;
 mod values;
+mod versions;
 
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
@@ -77,7 +79,10 @@ fn live<S: Subject>() {
 }
 
 async fn one<S: Subject>(life: &[Operation]) -> Result<(), String> {
-    let (mut subject, mut model) = (S::new(), Model::default());
+    let mut subject = S::new();
+    let status = subject.store().status().await;
+    let mut model = Model::default();
+    model.store_id = status.map_err(|error| format!("{error:?}"))?.store_id;
     for (n, operation) in life.iter().enumerate() {
         machine::step(&mut subject, &mut model, operation)
             .await

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use retriever::SearchOptions;
 use storage_core::{
-    Applied, CacheStats, CategoryCount, ChangeSet, CollectionName, CollectionStatus, ContentHash,
-    Document, DocumentKey, Embedding, EmbeddingRecord, EmbeddingSpace, Fingerprint, Generation,
-    InputHash, RecordHash, RunRecord, Source, SourceId, Spend, StoreErrorKind, StoredVector,
-    Timestamp, VectorKey, SpaceId, VersionState, metadata_to_json,
+    Applied, Binding, CacheStats, Canaries, CategoryCount, ChangeSet, CollectionName,
+    CollectionStatus, ContentHash, Document, DocumentKey, Embedding, EmbeddingRecord,
+    EmbeddingSpace, Fingerprint, Generation, InputHash, RecordHash, RunRecord, Source, SourceId,
+    SpaceId, Spend, StoreErrorKind, StoredVector, Timestamp, VectorKey, Version, VersionId,
+    VersionState, metadata_to_json,
 };
 
 use super::operation::{CATEGORIES, Wanted};
@@ -19,25 +21,29 @@ pub(super) type Refused = BTreeSet<&'static str>;
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) document: Document,
-    pub(super) vectors: BTreeMap<SpaceId, VectorKey>,
+    pub(super) vectors: BTreeMap<VersionId, VectorKey>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Collection {
     pub(super) generation: u64,
-    pub(super) active: Option<SpaceId>,
-    previous: Option<SpaceId>,
-    embed_text: String,
+    pub(super) active: Option<VersionId>,
+    pub(super) previous: Option<VersionId>,
+    /// Their counts of rows are not kept but counted.
+    pub(super) versions: BTreeMap<VersionId, Version>,
     pub(super) rows: BTreeMap<DocumentKey, Row>,
     sources: BTreeMap<SourceId, Source>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
+    /// As the store said when it was new.
+    pub(super) store_id: String,
     generation: u64,
-    pub(super) versions: BTreeMap<SpaceId, EmbeddingSpace>,
+    pub(super) spaces: BTreeMap<SpaceId, EmbeddingSpace>,
+    pub(super) canaries: BTreeMap<SpaceId, Canaries>,
     pub(super) collections: BTreeMap<CollectionName, Collection>,
-    vectors: BTreeMap<VectorKey, (Embedding, Timestamp)>,
+    pub(super) vectors: BTreeMap<VectorKey, (Embedding, Timestamp)>,
     runs: BTreeMap<storage_core::RunId, RunRecord>,
 }
 
@@ -51,15 +57,15 @@ pub(super) fn name(kind: StoreErrorKind) -> &'static str {
     }
 }
 
-const INVALID: &str = "invalid";
-const MODEL: &str = "model";
+pub(super) const INVALID: &str = "invalid";
+pub(super) const MODEL: &str = "model";
 const CONFLICT: &str = "conflict";
 
 impl Model {
-    pub(super) fn register(&mut self, version: &EmbeddingSpace) {
-        self.versions
-            .entry(version.id.clone())
-            .or_insert_with(|| version.clone());
+    pub(super) fn register_space(&mut self, space: &EmbeddingSpace) {
+        self.spaces
+            .entry(space.id.clone())
+            .or_insert_with(|| space.clone());
     }
 
     pub(super) fn put(
@@ -70,8 +76,8 @@ impl Model {
     ) -> Result<(), Refused> {
         for vector in batch {
             let fits = self
-                .versions
-                .get(&vector.key.version)
+                .spaces
+                .get(&vector.key.space)
                 .is_some_and(|known| known.model.dimensions.get() == vector.embedding.dimensions());
             if !fits {
                 return Err(Refused::from([MODEL]));
@@ -103,6 +109,29 @@ impl Model {
         if let Some(source) = &changes.source {
             next.sources.insert(source.id.clone(), source.clone());
         }
+        if let Some(spec) = &changes.register {
+            if self.spaces.contains_key(&spec.space) {
+                let version = Version {
+                    id: spec.id(),
+                    space: spec.space.clone(),
+                    embed_text: spec.embed_text.as_str().to_owned(),
+                    state: VersionState::Building,
+                    records: 0,
+                    calibration: None,
+                    evaluation: None,
+                    created_at: changes.applied_at,
+                };
+                next.versions.entry(spec.id()).or_insert(version);
+            } else {
+                refused.insert(MODEL);
+            }
+        }
+        let known = next.versions.clone();
+        let can_be_bound = |binding: &Binding| {
+            let version = known.get(&binding.version);
+            version.is_some_and(|version| version.space == binding.vector.space)
+                && self.vectors.contains_key(&binding.vector)
+        };
         next.rows.retain(|key, _| !changes.deletes.contains(key));
         let kept = next.rows.clone();
         for row in &changes.upserts {
@@ -115,11 +144,11 @@ impl Model {
                 refused.insert(INVALID);
             }
             let mut vectors = BTreeMap::new();
-            for vector in row.vectors() {
-                if !self.vectors.contains_key(vector) {
+            for binding in row.vectors() {
+                if !can_be_bound(binding) {
                     refused.insert(MODEL);
                 }
-                vectors.insert(vector.version.clone(), vector.clone());
+                vectors.insert(binding.version.clone(), binding.vector.clone());
             }
             let stored = Row {
                 document: document.clone(),
@@ -133,32 +162,23 @@ impl Model {
                 None => drop(refused.insert(INVALID)),
             }
         }
-        for (key, vector) in &changes.binds {
-            if !self.vectors.contains_key(vector) {
+        for (key, binding) in &changes.binds {
+            if !can_be_bound(binding) {
                 refused.insert(MODEL);
             }
+            let (version, vector) = (binding.version.clone(), binding.vector.clone());
             match next.rows.get_mut(key) {
-                Some(row) => drop(row.vectors.insert(vector.version.clone(), vector.clone())),
+                Some(row) => drop(row.vectors.insert(version, vector)),
                 None => drop(refused.insert(INVALID)),
             }
         }
-        next.embed_text = changes.embed_text.as_str().to_owned();
-        if let Some(version) = &changes.activate {
-            if !self.versions.contains_key(version) {
-                refused.insert(MODEL);
-            }
-            if next.active.as_ref() != Some(version) {
-                next.previous = next.active.replace(version.clone());
-            }
-        }
-        for row in next.rows.values() {
-            let served = next
-                .active
-                .as_ref()
-                .is_some_and(|active| row.vectors.contains_key(active));
-            if !served {
-                refused.insert(MODEL);
-            }
+        next.promote(changes);
+        let whole = |version: &VersionId| {
+            next.versions.contains_key(version) && next.unbound(version).is_empty()
+        };
+        let served = next.active.iter().chain(&changes.complete).all(whole);
+        if !served || (next.active.is_none() && !next.rows.is_empty()) {
+            refused.insert(MODEL);
         }
         if !refused.is_empty() {
             return Err(refused);
@@ -170,38 +190,42 @@ impl Model {
             store: Generation(self.generation),
         };
         self.collections.insert(changes.collection.clone(), next);
-        if changes.activate.is_some() {
-            self.settle_states();
-        }
         Ok(applied)
     }
 
-    /// What is served is ready; what was served last is retired.
-    fn settle_states(&mut self) {
-        for (id, version) in &mut self.versions {
-            let mut all = self.collections.values();
-            if all.any(|one| one.active.as_ref() == Some(id)) {
-                version.state = VersionState::Ready;
-                continue;
-            }
-            let mut all = self.collections.values();
-            if all.any(|one| one.previous.as_ref() == Some(id)) {
-                version.state = VersionState::Retired;
-            }
-        }
+    fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.collections
+            .values()
+            .flat_map(|one| one.versions.values())
+    }
+
+    /// Whether a collection has that version, and serves another one.
+    pub(super) fn stands_beside(&self, collection: &CollectionName, version: &VersionId) -> bool {
+        let found = self.collections.get(collection);
+        found.is_some_and(|found| {
+            found.versions.contains_key(version) && found.active.as_ref() != Some(version)
+        })
+    }
+
+    pub(super) fn is_used(&self, space: &SpaceId) -> bool {
+        self.versions().any(|version| version.space == *space)
+    }
+
+    pub(super) fn needed(&self) -> BTreeSet<&VectorKey> {
+        let rows = self.collections.values().flat_map(|one| one.rows.values());
+        rows.flat_map(|row| row.vectors.values()).collect()
     }
 
     fn needless(&self) -> Vec<(&VectorKey, &(Embedding, Timestamp))> {
-        let mut needed = BTreeSet::new();
-        for collection in self.collections.values() {
-            for row in collection.rows.values() {
-                needed.extend(row.vectors.values());
-            }
-        }
-        let built = |version| self.versions[version].state == VersionState::Building;
+        let needed = self.needed();
+        let built = |space: &SpaceId| {
+            self.versions()
+                .any(|version| version.space == *space && version.state == VersionState::Building)
+        };
+        let free = |space| self.is_used(space) && !built(space);
         self.vectors
             .iter()
-            .filter(|(key, _)| !needed.contains(key) && !built(&key.version))
+            .filter(|(key, _)| !needed.contains(key) && free(&key.space))
             .collect()
     }
 
@@ -250,10 +274,10 @@ impl Model {
     }
 
     /// Oldest first.
-    pub(super) fn versions(&self) -> Vec<EmbeddingSpace> {
-        let mut versions: Vec<EmbeddingSpace> = self.versions.values().cloned().collect();
-        versions.sort_by_key(|version| version.created_at);
-        versions
+    pub(super) fn spaces(&self) -> Vec<EmbeddingSpace> {
+        let mut spaces: Vec<EmbeddingSpace> = self.spaces.values().cloned().collect();
+        spaces.sort_by_key(|space| space.created_at);
+        spaces
     }
 
     pub(super) fn collections(&self) -> Vec<CollectionStatus> {
@@ -271,7 +295,7 @@ impl Model {
                 generation: Generation(found.generation),
                 active: found.active.clone(),
                 previous: found.previous.clone(),
-                embed_text: found.embed_text.clone(),
+                versions: found.listed(),
                 records: found.rows.len() as u64,
                 documents: documents.len() as u64,
                 missing: 0,
@@ -336,26 +360,46 @@ impl Model {
         row.vectors.get(active)
     }
 
+    /// The wanted rows in a version, the one that is served if none is named.
     pub(super) fn records(
         &self,
-        collection: &CollectionName,
+        name: &CollectionName,
+        version: Option<&VersionId>,
         wanted: Option<&Wanted>,
-    ) -> Vec<EmbeddingRecord> {
-        self.rows(collection)
-            .into_iter()
-            .filter(|row| wanted.is_none_or(|wanted| passes(&row.document, wanted)))
-            .map(|row| EmbeddingRecord {
+    ) -> Result<Vec<EmbeddingRecord>, Refused> {
+        let collection = self.collections.get(name).cloned().unwrap_or_default();
+        if version.is_some_and(|version| !collection.versions.contains_key(version)) {
+            return Err(Refused::from([MODEL]));
+        }
+        let version = version.or(collection.active.as_ref());
+        let mut records = Vec::new();
+        for row in self.rows(name) {
+            if wanted.is_some_and(|wanted| !passes(&row.document, wanted)) {
+                continue;
+            }
+            let vector = version.and_then(|version| row.vectors.get(version));
+            let vector = vector.ok_or_else(|| Refused::from([MODEL]))?;
+            records.push(EmbeddingRecord {
                 document: row.document.clone(),
-                embedding: self.vectors[self.served(collection, row).unwrap()]
-                    .0
-                    .clone(),
-            })
-            .collect()
+                embedding: self.vectors[vector].0.clone(),
+            });
+        }
+        Ok(records)
+    }
+
+    pub(super) fn unbound(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> (Generation, Vec<DocumentKey>) {
+        let found = self.collections.get(collection);
+        let keys = found.map_or(Vec::new(), |found| found.unbound(version));
+        (self.base(collection), keys)
     }
 
     pub(super) fn stored(
         &self,
-        version: &SpaceId,
+        space: &SpaceId,
         inputs: &BTreeSet<InputHash>,
     ) -> BTreeMap<InputHash, Option<ContentHash>> {
         let mut found = BTreeMap::new();
@@ -363,7 +407,7 @@ impl Model {
             let mut variants: Vec<_> = self
                 .vectors
                 .keys()
-                .filter(|key| key.version == *version && key.input == *input)
+                .filter(|key| key.space == *space && key.input == *input)
                 .map(|key| key.variant)
                 .collect();
             // One that we computed is `None`, and comes first.
@@ -374,37 +418,34 @@ impl Model {
         }
         found
     }
-
-    /// The best documents by their best rows, equals by key.
-    pub(super) fn search(
-        &self,
-        collection: &CollectionName,
-        question: &Embedding,
-        top_k: usize,
-        threshold: Option<f32>,
-        wanted: &Wanted,
-    ) -> Vec<(f64, Document)> {
-        let mut scored: Vec<(f64, Document)> = self
-            .records(collection, Some(wanted))
-            .into_iter()
-            .map(|record| (cosine(question, &record.embedding), record.document))
-            .filter(|(score, _)| threshold.is_none_or(|least| *score >= f64::from(least)))
-            .collect();
-        // Equal vectors of unequal length may differ in the last bits here too.
-        let rank = |score: f64| (score * 1e9).round();
-        scored.sort_by(|(left, a), (right, b)| {
-            rank(*right)
-                .total_cmp(&rank(*left))
-                .then_with(|| a.key.cmp(&b.key))
-        });
-        let mut seen = BTreeSet::new();
-        scored.retain(|(_, document)| seen.insert(document.key.document.clone()));
-        scored.truncate(top_k);
-        scored
-    }
 }
 
-fn size(numbers: &Embedding) -> u64 {
+/// The best documents by their best rows, equals by key.
+pub(super) fn search(
+    rows: &[EmbeddingRecord],
+    question: &Embedding,
+    options: &SearchOptions,
+) -> Vec<(f64, Document)> {
+    let least = options.threshold.map_or(-2.0, f64::from);
+    let mut scored: Vec<(f64, Document)> = rows
+        .iter()
+        .map(|record| (cosine(question, &record.embedding), record.document.clone()))
+        .filter(|(score, _)| *score >= least)
+        .collect();
+    // Equal vectors of unequal length may differ in the last bits here too.
+    let rank = |score: f64| (score * 1e9).round();
+    scored.sort_by(|(left, a), (right, b)| {
+        rank(*right)
+            .total_cmp(&rank(*left))
+            .then_with(|| a.key.cmp(&b.key))
+    });
+    let mut seen = BTreeSet::new();
+    scored.retain(|(_, document)| seen.insert(document.key.document.clone()));
+    scored.truncate(options.top_k);
+    scored
+}
+
+pub(super) fn size(numbers: &Embedding) -> u64 {
     4 * numbers.as_slice().len() as u64
 }
 
@@ -428,7 +469,7 @@ fn wrong_by_itself(changes: &ChangeSet) -> Refused {
             wrong |= other.key == document.key;
             wrong |= other.key.document == document.key.document && other.source != document.source;
         }
-        let versions: BTreeSet<_> = row.vectors().iter().map(|key| &key.version).collect();
+        let versions: BTreeSet<_> = row.vectors().iter().map(|one| &one.version).collect();
         wrong |= versions.len() != row.vectors().len();
     }
     if wrong {

@@ -5,8 +5,17 @@ use storage_core::{Comparison, RunKind, RunState};
 
 pub(super) const COLLECTIONS: [&str; 2] = ["faq", "other"];
 pub(super) const SOURCES: [&str; 2] = ["sheet", "upload"];
-/// Name and numbers per vector.
-pub(super) const VERSIONS: [(&str, u32); 3] = [("one", 8), ("two", 8), ("three", 3)];
+/// Model and numbers per vector.
+pub(super) const SPACES: [(&str, u32); 3] = [("one", 8), ("two", 8), ("three", 3)];
+/// Space and recipe. The last two share a space with the first: one makes the same texts and shares its vectors, the
+/// other makes texts of its own.
+pub(super) const VERSIONS: [(usize, &str); 5] = [
+    (0, r"{question}\n{answer}"),
+    (1, r"{question}\n{answer}"),
+    (2, r"{question}\n{answer}"),
+    (0, r"{title}\n{body}"),
+    (0, "{question}"),
+];
 pub(super) const DOCUMENTS: usize = 5;
 pub(super) const CHUNKS: u32 = 2;
 pub(super) const TEXTS: usize = 8;
@@ -42,6 +51,8 @@ pub(super) struct Change {
     pub(super) relocations: Vec<(Key, u64)>,
     /// Rows, if they exist, to be given their own text's vector of a version.
     pub(super) binds: Vec<(Key, usize)>,
+    pub(super) register: Option<usize>,
+    pub(super) complete: Option<usize>,
     pub(super) activate: Option<usize>,
     pub(super) fault: Option<Fault>,
 }
@@ -60,7 +71,10 @@ pub(super) enum Fault {
     DocumentOfTwoSources,
     MoveOfAnAbsentRow,
     BindOfAnAbsentRow,
+    VectorOfAnotherSpace,
+    SpaceNeverRegistered,
     VersionNeverRegistered,
+    CompletedButNeverRegistered,
 }
 
 /// Which rows a search takes.
@@ -77,7 +91,7 @@ pub(super) struct Wanted {
 /// One step in a store's life.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    Register(usize),
+    RegisterSpace(usize),
     /// Pays for texts: `(text, imported)`.
     PutVectors {
         version: usize,
@@ -101,6 +115,43 @@ pub(super) enum Operation {
         version: usize,
         at: i64,
     },
+    /// A further part of a version, built beside the one that is served.
+    Build {
+        collection: usize,
+        version: usize,
+        /// Rows that get their vector in this step, at most.
+        rows: usize,
+        complete: bool,
+        at: i64,
+    },
+    /// The pointer alone.
+    Promote {
+        collection: usize,
+        version: usize,
+    },
+    /// The pointer, back to where it was.
+    RollBack {
+        collection: usize,
+    },
+    DeleteVersion {
+        collection: usize,
+        version: usize,
+        abandoned: bool,
+    },
+    Note {
+        collection: usize,
+        version: usize,
+        evaluation: bool,
+        number: u64,
+    },
+    /// Known texts of a space: `(text, whether its vector is as it always was)`.
+    Canaries {
+        space: usize,
+        texts: Vec<(usize, bool)>,
+        /// The last vector has one number too many.
+        spoiled: bool,
+        at: i64,
+    },
     Apply(Box<Change>),
     Prune {
         before: i64,
@@ -121,6 +172,8 @@ pub(super) enum Operation {
     Compact,
     Search {
         collection: usize,
+        /// The one that is served if none is named.
+        version: Option<usize>,
         question: usize,
         top_k: usize,
         threshold: Option<usize>,
@@ -147,9 +200,10 @@ fn entry() -> impl Strategy<Value = Entry> {
 
 fn fault() -> impl Strategy<Value = Fault> {
     use Fault::{
-        BindOfAnAbsentRow, DocumentOfTwoSources, FutureBase, MoveOfAnAbsentRow, NulInAText,
-        RowOfAnotherCollection, RowTwice, SourceOfAnotherCollection, StaleBase,
-        TwoVectorsOfOneVersion, VectorNeverStored, VersionNeverRegistered,
+        BindOfAnAbsentRow, CompletedButNeverRegistered, DocumentOfTwoSources, FutureBase,
+        MoveOfAnAbsentRow, NulInAText, RowOfAnotherCollection, RowTwice, SourceOfAnotherCollection,
+        SpaceNeverRegistered, StaleBase, TwoVectorsOfOneVersion, VectorNeverStored,
+        VectorOfAnotherSpace, VersionNeverRegistered,
     };
     prop::sample::select(vec![
         StaleBase,
@@ -165,7 +219,10 @@ fn fault() -> impl Strategy<Value = Fault> {
         DocumentOfTwoSources,
         MoveOfAnAbsentRow,
         BindOfAnAbsentRow,
+        VectorOfAnotherSpace,
+        SpaceNeverRegistered,
         VersionNeverRegistered,
+        CompletedButNeverRegistered,
     ])
 }
 
@@ -178,18 +235,24 @@ fn change() -> impl Strategy<Value = Change> {
         prop::collection::vec(key(), 0..3),
         prop::collection::vec((key(), 0u64..9), 0..2),
         prop::collection::vec((key(), version()), 0..3),
-        prop::option::weighted(0.4, version()),
+        (
+            prop::option::weighted(0.6, version()),
+            prop::option::weighted(0.1, version()),
+            prop::option::weighted(0.4, version()),
+        ),
         prop::option::weighted(0.25, fault()),
     )
         .prop_map(
-            |(collection, source, upserts, deletes, relocations, binds, activate, fault)| Change {
+            |(collection, source, upserts, deletes, relocations, binds, versions, fault)| Change {
                 collection,
                 source,
                 upserts,
                 deletes,
                 relocations,
                 binds,
-                activate,
+                register: versions.0,
+                complete: versions.1,
+                activate: versions.2,
                 fault,
             },
         )
@@ -246,6 +309,32 @@ fn run() -> impl Strategy<Value = Operation> {
     )
 }
 
+/// A version's life beside the rows'.
+fn of_versions() -> impl Strategy<Value = Operation> {
+    let named = || (collection(), version());
+    let texts = prop::collection::vec((0..TEXTS, prop::bool::weighted(0.8)), 0..4);
+    prop_oneof![
+        5 => (named(), 1..6usize, any::<bool>(), 0i64..50).prop_map(
+            |((collection, version), rows, complete, at)| Operation::Build {
+                collection, version, rows, complete, at,
+            },
+        ),
+        3 => named().prop_map(|(collection, version)| Operation::Promote { collection, version }),
+        2 => collection().prop_map(|collection| Operation::RollBack { collection }),
+        3 => (named(), any::<bool>()).prop_map(|((collection, version), abandoned)| {
+            Operation::DeleteVersion { collection, version, abandoned }
+        }),
+        1 => (named(), any::<bool>(), 0u64..9).prop_map(
+            |((collection, version), evaluation, number)| Operation::Note {
+                collection, version, evaluation, number,
+            },
+        ),
+        1 => (0..SPACES.len(), texts, prop::bool::weighted(0.1), 0i64..50).prop_map(
+            |(space, texts, spoiled, at)| Operation::Canaries { space, texts, spoiled, at },
+        ),
+    ]
+}
+
 /// Any step.
 pub(super) fn operation() -> impl Strategy<Value = Operation> {
     let at = || 0i64..50;
@@ -253,13 +342,14 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
     let entries = prop::collection::vec(entry(), 0..6);
     let search = (
         collection(),
+        prop::option::weighted(0.3, version()),
         0..QUESTIONS,
         0..7usize,
         prop::option::weighted(0.3, 0..THRESHOLDS.len()),
         wanted(),
     );
     prop_oneof![
-        2 => version().prop_map(Operation::Register),
+        2 => (0..SPACES.len()).prop_map(Operation::RegisterSpace),
         4 => (version(), texts, prop::bool::weighted(0.1), 0..RUNS.len(), at()).prop_map(
             |(version, texts, spoiled, run, at)| Operation::PutVectors {
                 version, texts, spoiled, run, at,
@@ -273,14 +363,15 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         2 => (collection(), version(), at()).prop_map(|(collection, version, at)| Operation::Flip {
             collection, version, at,
         }),
+        10 => of_versions(),
         8 => change().prop_map(|change| Operation::Apply(Box::new(change))),
         2 => (0i64..60).prop_map(|before| Operation::Prune { before }),
         2 => run(),
         1 => Just(Operation::Reopen),
         1 => Just(Operation::ReadBeside),
         1 => Just(Operation::Compact),
-        6 => search.prop_map(|(collection, question, top_k, threshold, wanted)| {
-            Operation::Search { collection, question, top_k, threshold, wanted }
+        6 => search.prop_map(|(collection, version, question, top_k, threshold, wanted)| {
+            Operation::Search { collection, version, question, top_k, threshold, wanted }
         }),
     ]
 }

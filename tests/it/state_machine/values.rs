@@ -1,14 +1,14 @@
 //! From small numbers to what stores take: rows, vectors, versions, questions. Vectors are chosen so that two scores
 //! are either equal for a reason or far apart, which a test below holds them to.
 
-use storage_core::testing::fixture;
+use storage_core::testing::fixture::{self, Made};
 use storage_core::{
-    CollectionName, ContentHash, Document, DocumentKey, Embedding, EmbeddingSpace, Filter,
-    MetadataPredicate, MetadataValue, RunId, StoredVector, Timestamp, VectorKey,
+    Binding, Canary, CollectionName, ContentHash, Document, DocumentKey, EmbedText, Embedding,
+    EmbeddingSpace, Filter, MetadataPredicate, MetadataValue, RunId, StoredVector, Timestamp,
 };
 
 use super::operation::{
-    CATEGORIES, COLLECTIONS, Entry, Key, RUNS, SOURCES, TEXTS, VERSIONS, Wanted,
+    CATEGORIES, COLLECTIONS, Entry, Key, RUNS, SOURCES, SPACES, TEXTS, VERSIONS, Wanted,
 };
 
 pub(super) fn collection(n: usize) -> CollectionName {
@@ -19,11 +19,16 @@ pub(super) fn run(n: usize) -> RunId {
     fixture::run(RUNS[n])
 }
 
-pub(super) fn version(n: usize) -> EmbeddingSpace {
-    let (name, dimensions) = VERSIONS[n];
+pub(super) fn space(n: usize) -> EmbeddingSpace {
+    let (name, dimensions) = SPACES[n];
     // The first two are of one instant: their ids decide.
     let at = i64::from(n == 2);
     EmbeddingSpace::new(fixture::model(name, dimensions), "", "hash", Timestamp(at))
+}
+
+pub(super) fn version(n: usize) -> Made {
+    let (space_of, recipe) = VERSIONS[n];
+    fixture::made(space(space_of), EmbedText::parse(recipe).unwrap())
 }
 
 pub(super) fn key(collection_of: usize, key: Key) -> DocumentKey {
@@ -70,8 +75,7 @@ pub(super) fn vector(version_of: usize, text: usize, imported: bool) -> StoredVe
         category: None,
         source: 0,
     };
-    let version = version(version_of);
-    let mut key = fixture::vector_key(&version.id, &document(0, &entry));
+    let mut key = fixture::vector_key(&version(version_of), &document(0, &entry));
     let embedding = numbers(version_of, text, imported);
     if imported {
         key.variant = Some(ContentHash::of(&embedding.to_le_bytes()));
@@ -79,15 +83,33 @@ pub(super) fn vector(version_of: usize, text: usize, imported: bool) -> StoredVe
     StoredVector { key, embedding }
 }
 
-pub(super) fn vector_key(version_of: usize, text: usize, imported: bool) -> VectorKey {
-    vector(version_of, text, imported).key
+pub(super) fn binding(version_of: usize, text: usize, imported: bool) -> Binding {
+    Binding {
+        version: version(version_of).id,
+        vector: vector(version_of, text, imported).key,
+    }
+}
+
+/// A known text of a space; `steady` is the vector it always had.
+pub(super) fn canary(space_of: usize, text: usize, steady: bool) -> Canary {
+    Canary {
+        text: format!("канарейка {text}"),
+        embedding: fixture::embedding(&format!("{text} {steady}"), SPACES[space_of].1),
+    }
 }
 
 /// The last two texts have one vector, but for its length: equal cosines, to the last bit.
 fn numbers(version_of: usize, text: usize, imported: bool) -> Embedding {
     let direction = text.min(TEXTS - 2);
-    let dimensions = VERSIONS[version_of].1;
-    let seed = format!("{version_of} {direction} {imported}");
+    let (space_of, recipe) = VERSIONS[version_of];
+    let dimensions = SPACES[space_of].1;
+    // Versions that embed one text in one space name one vector.
+    let text_of = if recipe == "{question}" {
+        "question"
+    } else {
+        "both"
+    };
+    let seed = format!("{space_of} {text_of} {direction} {imported}");
     let found = fixture::embedding(&seed, dimensions);
     let factor = if text == TEXTS - 1 { 4.0 } else { 1.0 };
     let numbers: Vec<f32> = found.as_slice().iter().map(|n| n * factor).collect();
@@ -138,8 +160,8 @@ pub(super) fn cosine(left: &Embedding, right: &Embedding) -> f64 {
 fn scores_are_equal_for_a_reason_or_far_apart() {
     use super::operation::{QUESTIONS, THRESHOLDS};
     for asked in 0..QUESTIONS {
-        for (version_of, (_, dimensions)) in VERSIONS.iter().enumerate() {
-            if question(asked).dimensions() != *dimensions {
+        for (version_of, (space_of, _)) in VERSIONS.iter().enumerate() {
+            if question(asked).dimensions() != SPACES[*space_of].1 {
                 continue;
             }
             let mut scores: Vec<f64> = THRESHOLDS.iter().map(|n| f64::from(*n)).collect();

@@ -163,7 +163,7 @@ fn schema_version(conn: &Connection) -> Outcome<Check> {
         "the schema's number",
     );
     // Its words as well: SQLite believes whatever stands there. Objects that somebody added are none of ours.
-    let ours = schema::objects(&schema::blank()?)?;
+    let ours = schema::ours()?;
     let stored = schema::objects(conn)?;
     let mut changed = ours
         .iter()
