@@ -34,7 +34,7 @@ impl ModelCommand {
             Self::Promote(_) => "model promote",
             Self::Rollback(_) => "model rollback",
             Self::Delete(_) => "model delete",
-            Self::Fetch => "model fetch",
+            Self::Fetch { .. } => "model fetch",
         }
     }
 }
