@@ -51,16 +51,47 @@ fn a_gate_closes_with_its_own_exit_code() {
 {"query": "оформить кредит", "gold": ["t29"]}
 "#;
     place.write("golden.jsonl", golden);
-    let before = place.data();
     place
-        .run(&["eval", "golden.jsonl", "--min-top3", "0.5"])
+        .run(&["eval", "golden.jsonl", "--min-top3", "50%"])
         .ok();
     let run = place
         .run(&["eval", "golden.jsonl", "--min-top3", "0.6", "--json"])
         .expect(5);
     assert_eq!(run.json()["queries"], 2);
     run.says(&["0.6"]);
-    assert!(place.data() == before, "eval wrote to the store");
+    assert_eq!(
+        place.json(&["status"])["generation"],
+        1,
+        "readers notice nothing"
+    );
+}
+
+#[test]
+fn a_gate_of_no_number_is_none() {
+    let place = filled();
+    place.write("golden.jsonl", JSONL);
+    for least in ["nan", "2", "-0.1", "101%", "high"] {
+        let flag = format!("--min-top3={least}");
+        let run = place.run(&["eval", "golden.jsonl", &flag]);
+        run.expect(2).prints_nothing().says(&["from 0% to 100%"]);
+    }
+}
+
+#[test]
+fn ids_that_the_collection_does_not_have_are_named() {
+    let place = filled();
+    let golden: String = (0..12)
+        .map(|number| {
+            format!(
+                "{}\n",
+                json!({"query": format!("вопрос {number}"), "gold": [format!("gone{number:02}")]})
+            )
+        })
+        .collect();
+    place.write("golden.jsonl", golden);
+    let run = place.run(&["eval", "golden.jsonl", "--json"]).ok();
+    assert_eq!(run.json()["unknown_ids"].as_array().unwrap().len(), 12);
+    run.says(&["golden.jsonl", "12 ids", "gone00", "gone09 and 2 more"]);
 }
 
 #[test]

@@ -71,6 +71,20 @@ impl Outcome {
         self
     }
 
+    /// Checks that stdout holds each of these texts.
+    #[track_caller]
+    pub fn prints(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "{} does not print {text:?}\n--- stdout\n{}",
+                self.command,
+                self.stdout
+            );
+        }
+        self
+    }
+
     /// Checks that nothing was printed as a result.
     #[track_caller]
     pub fn prints_nothing(self) -> Self {

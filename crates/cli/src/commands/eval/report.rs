@@ -103,23 +103,23 @@ pub(super) fn print(
             miss.got.join(", ")
         ));
     }
-    more(app, evaluation.misses.len());
+    more(app, evaluation.misses.len(), SHOWN);
     if let Some(baseline) = baseline {
-        print_comparison(app, baseline);
+        print_comparison(app, baseline, SHOWN);
     }
     if let Some(calibration) = calibration {
         print_calibration(app, calibration);
     }
 }
 
-fn more(app: &App, count: usize) {
-    if count > SHOWN {
+fn more(app: &App, count: usize, shown: usize) {
+    if count > shown {
         app.output.say("  … all of them with --json");
     }
 }
 
-/// Prints what a version lost and won against a baseline.
-pub(crate) fn print_comparison(app: &App, baseline: &Baseline) {
+/// Prints what a version lost and won against a baseline; of the questions lost, so many.
+pub(crate) fn print_comparison(app: &App, baseline: &Baseline, losses: usize) {
     let output = app.output;
     let comparison = &baseline.comparison;
     let version = baseline.version.get(..8).unwrap_or(&baseline.version);
@@ -146,12 +146,12 @@ pub(crate) fn print_comparison(app: &App, baseline: &Baseline) {
     };
     line("top-1", &comparison.top1);
     line("top-3", &comparison.top3);
-    let list = |name: &str, flips: &[retriever::Flip]| {
+    let list = |name: &str, flips: &[retriever::Flip], shown: usize| {
         if flips.is_empty() {
             return;
         }
         output.print(format!("{name} among the best three: {}", flips.len()));
-        for flip in flips.iter().take(SHOWN) {
+        for flip in flips.iter().take(shown) {
             let id = flip
                 .id
                 .as_ref()
@@ -164,10 +164,10 @@ pub(crate) fn print_comparison(app: &App, baseline: &Baseline) {
                 flip.after.join(", ")
             ));
         }
-        more(app, flips.len());
+        more(app, flips.len(), shown);
     };
-    list("Lost", &comparison.top3.lost);
-    list("Won", &comparison.top3.won);
+    list("Lost", &comparison.top3.lost, losses);
+    list("Won", &comparison.top3.won, SHOWN);
 }
 
 fn print_calibration(app: &App, calibration: &CalibrationRecord) {
@@ -203,7 +203,7 @@ fn print_calibration(app: &App, calibration: &CalibrationRecord) {
     ));
     let shown = calibration.false_answers_at_most <= calibration.max_false_answers;
     if let Some(needed) = questions_to_show(calibration.max_false_answers).filter(|_| !shown) {
-        output.say(format!(
+        output.print(format!(
             "   To show {}, {needed} such questions are needed, none of them answered.",
             percent(calibration.max_false_answers)
         ));

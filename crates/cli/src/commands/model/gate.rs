@@ -75,7 +75,8 @@ pub(super) async fn prove(
         (version.id.clone(), Note::Evaluation(after.record(compared))),
     ];
     keep(app, store, &notes).await?;
-    print_comparison(app, &baseline);
+    // A refusal names every question that was lost.
+    print_comparison(app, &baseline, usize::MAX);
     let outcome = gate(
         &after.evaluation,
         Some(&baseline.comparison),
