@@ -32,6 +32,7 @@ mod read_only;
 mod repair;
 mod retry_cost;
 mod road;
+mod schema_history;
 mod search;
 mod search_fallback;
 mod secrets;

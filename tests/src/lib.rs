@@ -13,6 +13,7 @@
 mod binary;
 mod faq;
 mod fixture;
+pub mod history;
 mod outcome;
 mod place;
 pub mod seed;
