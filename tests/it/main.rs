@@ -12,6 +12,7 @@ mod budget;
 mod calibration;
 mod canary;
 mod costs;
+mod dimensions;
 mod doctor;
 mod eval;
 mod features;

@@ -22,7 +22,7 @@ mod skip;
 mod store;
 
 pub use binary::{binary, slim_binary, workspace};
-pub use embedder_client::testing::{Reply, Stream, StubApi, StubRequest};
+pub use embedder_client::testing::{Reply, Shortening, Stream, StubApi, StubRequest};
 pub use faq::{Entry, Faq};
 pub use fixture::{TEMPLATES, fixture_path, templates};
 pub use outcome::Outcome;

@@ -65,6 +65,7 @@ pub(crate) const BASE_URL: &str = "embedding.base-url";
 pub(crate) const API_KEY: &str = "embedding.api-key";
 pub(crate) const MODEL: &str = "embedding.model";
 pub(crate) const OLLAMA_MODEL: &str = "embedding.ollama-model";
+pub(crate) const DIMENSIONS: &str = "embedding.dimensions";
 pub(crate) const MODEL_PATH: &str = "embedding.model-path";
 pub(crate) const MODEL_URL: &str = "embedding.model-url";
 pub(crate) const OFFLINE: &str = "embedding.offline";
@@ -151,6 +152,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Model of the provider ollama",
     )
     .or("nomic-embed-text"),
+    setting(
+        DIMENSIONS,
+        &["EMBEDDING_DIMENSIONS"],
+        "Numbers per vector, for API models that shorten their vectors; unset: the model's own",
+    ),
     setting(
         MODEL_PATH,
         &["SMART_SUPPORT_MODEL_PATH"],

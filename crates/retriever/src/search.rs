@@ -81,7 +81,8 @@ pub(crate) fn check_dimensions(query: &UnitQuery, row: usize) -> Result<()> {
         "search",
         format!(
             "embedding dimension mismatch: the store has {row}, the question {}; ask with the model the store was \
-             embedded with (`smart-support status` names it)",
+             embedded with (`smart-support status` names it), and with --dimensions {row} where it shortens its \
+             vectors",
             query.dimensions()
         ),
     ))

@@ -258,7 +258,7 @@ impl<'c> Run<'c> {
             SyncErrorKind::Model,
             format!(
                 "embedding dimension mismatch: collection {} has {expected}, the provider gives {wrong}; choose the model \
-                 that was used (EMBEDDING_MODEL_NAME), or build a version of another model beside it with \
+                 that was used (EMBEDDING_MODEL_NAME, and --dimensions {expected} where it shortens its vectors), or build a version of another model beside it with \
                  `smart-support model build`, or embed everything anew with `smart-support migrate --force-recompute`",
                 self.ledger.collection
             ),

@@ -123,8 +123,8 @@ fn mismatch(stored: &EmbeddingModel, wanted: &ModelSpec, collection: &Collection
         SyncErrorKind::Model,
         format!(
             "collection {collection} is embedded with {stored}, {difference}; choose that model again \
-             (EMBEDDING_PROVIDER, EMBEDDING_MODEL_NAME), or build a version of the other one beside it with \
-             `smart-support model build`, or embed everything anew with `smart-support migrate --force-recompute`"
+             (EMBEDDING_PROVIDER, EMBEDDING_MODEL_NAME, EMBEDDING_DIMENSIONS), or build a version of the other one beside it \
+             with `smart-support model build`, or embed everything anew with `smart-support migrate --force-recompute`"
         ),
     )
 }

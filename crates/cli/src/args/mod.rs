@@ -125,6 +125,15 @@ pub(crate) struct ModelArgs {
     /// Weights of the local model, or the directory that they are in, instead of fetching them
     #[arg(long, global = true, value_name = "PATH", help_heading = "Model")]
     pub(crate) model_path: Option<String>,
+    /// Numbers per vector, for API models that shorten their vectors
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
+    pub(crate) dimensions: Option<String>,
     /// Never use the network
     #[arg(long, global = true, help_heading = "Model")]
     pub(crate) offline: bool,

@@ -22,8 +22,16 @@ pub(crate) fn build(
     output: Output,
 ) -> Result<Arc<dyn Embedder>, EmbedError> {
     match settings.provider {
-        Provider::Local => local::build(settings, output),
-        Provider::Hash => Ok(Arc::new(HashEmbedder::default())),
+        Provider::Local => {
+            let embedder = local::build(settings, output)?;
+            keeps_its_width(&*embedder, settings)?;
+            Ok(embedder)
+        }
+        Provider::Hash => Ok(Arc::new(
+            settings
+                .dimensions
+                .map_or_else(HashEmbedder::default, HashEmbedder::new),
+        )),
         Provider::OpenAi => {
             let base_url = settings.base_url.clone().ok_or_else(|| {
                 let message = "no address of the embedding API; set EMBEDDING_BASE_URL, such as https://HOST/v1";
@@ -48,10 +56,28 @@ pub(crate) fn build(
     }
 }
 
+/// A model in this process has the width it was trained with: a shorter vector of it would be another model's.
+fn keeps_its_width(embedder: &dyn Embedder, settings: &EmbedderSettings) -> Result<(), EmbedError> {
+    let own = embedder.spec().dimensions;
+    match (settings.dimensions, own) {
+        (Some(asked), Some(own)) if asked != own => Err(EmbedError::new(
+            EmbedErrorKind::Configuration,
+            format!(
+                "the local model {} has {own} dimensions and cannot give {asked}; leave --dimensions \
+                 (EMBEDDING_DIMENSIONS) out, or choose an API model that shortens its vectors (EMBEDDING_PROVIDER=openai)",
+                embedder.spec().name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn http(settings: &EmbedderSettings, base_url: String, default_model: &str) -> HttpSettings {
     let model = settings.model.as_deref().unwrap_or(default_model);
     HttpSettings {
         api_key: settings.api_key.clone(),
+        dimensions: settings.dimensions,
+        send_dimensions: settings.dimensions.is_some(),
         query_prefix: settings.query_prefix.clone(),
         passage_prefix: settings.passage_prefix.clone(),
         timeout: settings.timeout,

@@ -45,6 +45,8 @@ pub(crate) enum StoreLocation {
 pub(crate) struct EmbedderSettings {
     pub(crate) provider: Provider,
     pub(crate) model: Option<String>,
+    /// Numbers per vector, where somebody asks for another number than the model's own.
+    pub(crate) dimensions: Option<NonZeroU32>,
     pub(crate) base_url: Option<String>,
     pub(crate) api_key: Option<SecretString>,
     pub(crate) model_path: Option<PathBuf>,
@@ -268,6 +270,7 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
         (env::STORAGE_BACKEND, storage.storage_backend.clone()),
         (env::SQLITE_PATH, storage.sqlite_path.clone()),
         (env::MODEL_PATH, model.model_path.clone()),
+        (env::DIMENSIONS, model.dimensions.clone()),
         (env::OFFLINE, model.offline.then(|| "true".to_owned())),
     ];
     let (source, sync) = command_flags(&cli.command);

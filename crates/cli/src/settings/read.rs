@@ -18,6 +18,9 @@ use crate::settings::{
     nearest,
 };
 
+/// More numbers per vector than any model gives.
+const MOST_DIMENSIONS: u32 = 65_536;
+
 /// A number within a range.
 pub(crate) fn number<T: FromStr + PartialOrd>(text: &str, range: RangeInclusive<T>) -> Option<T> {
     text.parse().ok().filter(|number| range.contains(number))
@@ -205,6 +208,13 @@ pub(super) fn embedder_of(
     Ok(EmbedderSettings {
         provider,
         model: model.map(ToOwned::to_owned),
+        dimensions: layers
+            .parse(
+                env::DIMENSIONS,
+                &format!("a number from 1 to {MOST_DIMENSIONS}"),
+                |text| number(text, 1..=MOST_DIMENSIONS),
+            )?
+            .and_then(NonZeroU32::new),
         base_url: text(env::BASE_URL),
         api_key,
         model_path: text(env::MODEL_PATH).map(PathBuf::from),

@@ -24,13 +24,20 @@ pub(super) struct Asked {
     pub(super) texts: usize,
     /// Numbers a vector, where that is known.
     pub(super) dimensions: Option<NonZeroU32>,
+    /// Whether the provider was asked to shorten its vectors to that many, which not every one does.
+    pub(super) shortened: bool,
 }
 
 impl Asked {
     /// Bytes that a true answer never exceeds: what surrounds the vectors, and every number written out at length.
-    /// A model of unknown width is taken for a wide one.
+    /// A model of unknown width is taken for a wide one, and so is one that may not heed the width asked for: that it
+    /// did not is the message a person needs.
     pub(super) fn longest_answer(&self) -> usize {
-        let width = self.dimensions.map_or(4096, NonZeroU32::get) as usize;
+        let width = match self.dimensions.map(NonZeroU32::get) {
+            None => 4096,
+            Some(width) if self.shortened => width.max(4096),
+            Some(width) => width,
+        } as usize;
         (4 << 20) + self.texts.saturating_mul(width.saturating_mul(40))
     }
 }
@@ -91,7 +98,7 @@ pub(super) fn read(body: &[u8], asked: Asked) -> Result<Option<Answer>, Failed> 
         }
     };
     Ok(Some(Answer {
-        vectors: check(vectors, asked.dimensions)?,
+        vectors: check(vectors, asked)?,
         tokens,
         model,
     }))
@@ -129,7 +136,7 @@ fn count(found: usize, texts: usize) -> Failed {
 }
 
 /// Checks every vector: usable, and all of one length, the expected one where it is known.
-fn check(vectors: Vec<Vec<f32>>, expected: Option<NonZeroU32>) -> Result<Vec<Embedding>, Failed> {
+fn check(vectors: Vec<Vec<f32>>, asked: Asked) -> Result<Vec<Embedding>, Failed> {
     let Some(length) = vectors.first().map(Vec::len) else {
         return Ok(Vec::new());
     };
@@ -139,9 +146,16 @@ fn check(vectors: Vec<Vec<f32>>, expected: Option<NonZeroU32>) -> Result<Vec<Emb
             other.len()
         )));
     }
+    let expected = asked.dimensions;
     if let Some(expected) = expected.filter(|expected| expected.get() as usize != length) {
+        let remedy = if asked.shortened {
+            "it does not shorten its vectors as asked; leave --dimensions (EMBEDDING_DIMENSIONS) out, or name a model \
+             that can (EMBEDDING_MODEL_NAME)"
+        } else {
+            "check EMBEDDING_MODEL_NAME"
+        };
         let message = format!(
-            "embedding dimension mismatch: expected {expected}, the provider gave {length}; check EMBEDDING_MODEL_NAME"
+            "embedding dimension mismatch: expected {expected}, the provider gave {length}; {remedy}"
         );
         return Err(EmbedError::new(EmbedErrorKind::Dimensions, message).into());
     }
@@ -207,6 +221,7 @@ mod tests {
             dialect,
             texts,
             dimensions: NonZeroU32::new(2),
+            shortened: false,
         }
     }
 

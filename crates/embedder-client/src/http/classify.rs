@@ -82,6 +82,14 @@ pub(super) fn classify(status: u16, come_back: ComeBack<'_>, body: &str) -> Clas
     }
 }
 
+/// Whether a refusal speaks of the width asked for, in the words of those who cannot shorten vectors.
+pub(super) fn about_dimensions(body: &str) -> bool {
+    let body = body.to_lowercase();
+    ["dimension", "matryoshka"]
+        .iter()
+        .any(|word| body.contains(word))
+}
+
 /// Reads `Retry-After`: seconds, or an HTTP date. A date that has passed means: now.
 fn asked_wait(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();

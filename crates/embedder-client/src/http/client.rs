@@ -20,8 +20,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::address;
 use super::answer::{self, Answer, Asked};
 use super::classify::{
-    Class, ComeBack, Dialect, Failed, classify, cleaned, explain, explain_redirect, provider_words,
-    status_inside,
+    Class, ComeBack, Dialect, Failed, about_dimensions, classify, cleaned, explain,
+    explain_redirect, provider_words, status_inside,
 };
 use super::retry::{Next, Retries};
 use crate::settings::HttpSettings;
@@ -122,6 +122,7 @@ impl HttpClient {
             dialect: self.dialect,
             texts: inputs.len(),
             dimensions: self.settings.dimensions,
+            shortened: self.settings.send_dimensions && self.settings.dimensions.is_some(),
         };
         let mut retries = Retries::new(&self.settings);
         let mut requests = 0;
@@ -241,6 +242,11 @@ impl HttpClient {
             date: header(DATE),
         };
         let class = classify(status, come_back, body);
+        if class == Class::Stop(EmbedErrorKind::Rejected)
+            && let Some(failed) = self.shortening_refused(status, body)
+        {
+            return failed;
+        }
         let kind = match &class {
             Class::Stop(kind) => *kind,
             Class::Retry { .. } => EmbedErrorKind::Unavailable,
@@ -261,6 +267,31 @@ impl HttpClient {
             class,
             error: EmbedError::new(kind, message),
         }
+    }
+
+    /// A refusal that may be about the width asked for and not about a text. Only before the first good answer: a
+    /// provider that has given vectors of that width takes it.
+    fn shortening_refused(&self, status: u16, body: &str) -> Option<Failed> {
+        let asked = self
+            .settings
+            .dimensions
+            .filter(|_| self.settings.send_dimensions && self.width.get().is_none())?;
+        let words = provider_words(body, self.secret());
+        let model = &self.settings.model;
+        // Splitting would send every text alone to learn the same.
+        if about_dimensions(body) {
+            let message = format!(
+                "the provider does not give vectors of {asked} dimensions with {model} ({status}: {words}); leave \
+                 --dimensions (EMBEDDING_DIMENSIONS) out, or name a number or a model that it takes"
+            );
+            return Some(EmbedError::new(EmbedErrorKind::Configuration, message).into());
+        }
+        let message = format!(
+            "{}; if it refuses every text, it may not know the field dimensions: leave --dimensions \
+             (EMBEDDING_DIMENSIONS) out",
+            explain(status, self.dialect, model, &words)
+        );
+        Some(EmbedError::new(EmbedErrorKind::Rejected, message).into())
     }
 
     /// What a success without vectors means: some gateways send every error so.

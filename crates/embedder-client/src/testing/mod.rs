@@ -4,4 +4,4 @@ mod fake;
 mod stub;
 
 pub use fake::FakeEmbedder;
-pub use stub::{Reply, Stream, StubApi, StubRequest};
+pub use stub::{Reply, Shortening, Stream, StubApi, StubRequest};

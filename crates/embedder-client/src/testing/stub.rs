@@ -69,12 +69,34 @@ pub struct StubRequest {
     pub billed: bool,
 }
 
+/// What the server does with the field `dimensions` of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortening {
+    /// Gives vectors of its own width, as a server that does not know the field.
+    Ignored,
+    /// Gives the first numbers of its own vectors, up to its own width; more than that is refused.
+    Honoured,
+    /// Refuses the call with 400 and these words.
+    Refused(&'static str),
+}
+
+/// How the server behaves, besides what its script says.
+#[derive(Debug, Clone, Copy)]
+struct Manners {
+    shortening: Shortening,
+    /// Tokens billed for one text.
+    tokens: fn(&str) -> u64,
+    /// Whether vectors of `/v1/embeddings` are strings of base64, whatever was asked for.
+    base64: bool,
+}
+
 type Script = dyn Fn(usize, &[String]) -> Reply + Send + Sync;
 
 struct Shared {
     dimensions: usize,
     latency: Duration,
     script: Box<Script>,
+    manners: Mutex<Manners>,
     ledger: Mutex<Vec<StubRequest>>,
     /// The socket, as long as nobody listens on it.
     closed: Mutex<Option<Socket>>,
@@ -136,6 +158,11 @@ impl StubApi {
                 dimensions,
                 latency,
                 script: Box::new(script),
+                manners: Mutex::new(Manners {
+                    shortening: Shortening::Ignored,
+                    tokens: |_| 10,
+                    base64: false,
+                }),
                 ledger: Mutex::default(),
                 closed: Mutex::new(Some(socket)),
             }),
@@ -163,6 +190,35 @@ impl StubApi {
                 std::thread::spawn(move || serve(&shared, stream));
             }
         });
+    }
+
+    /// Treats the field `dimensions` in this way from now on; at first it is ignored.
+    ///
+    /// # Panics
+    /// When a serving thread panicked.
+    pub fn shorten(&self, shortening: Shortening) {
+        self.manners().shortening = shortening;
+    }
+
+    /// Bills a text with so many tokens from now on; at first with ten.
+    ///
+    /// # Panics
+    /// When a serving thread panicked.
+    pub fn bill(&self, tokens: fn(&str) -> u64) {
+        self.manners().tokens = tokens;
+    }
+
+    /// Encodes vectors as base64 from now on, though numbers are asked for.
+    ///
+    /// # Panics
+    /// When a serving thread panicked.
+    pub fn encode(&self) {
+        self.manners().base64 = true;
+    }
+
+    fn manners(&self) -> std::sync::MutexGuard<'_, Manners> {
+        let manners = self.shared.manners.lock();
+        manners.expect("no serving thread panics")
     }
 
     /// The address to set as base URL; has no path.
@@ -224,10 +280,35 @@ fn serve(shared: &Shared, stream: TcpStream) {
         };
         // A script may hold a request up; the others go on meanwhile.
         let reply = (shared.script)(number, &texts);
+        let manners = *shared.manners.lock().expect("no serving thread panics");
+        let asked =
+            serde_json::from_slice::<Value>(&body).unwrap_or_default()["dimensions"].as_u64();
+        let (reply, dimensions) = match (reply, asked, manners.shortening) {
+            (Reply::Vectors, Some(_), Shortening::Refused(words)) => (refusal(words), 0),
+            (Reply::Vectors, Some(asked), Shortening::Honoured) => {
+                match usize::try_from(asked)
+                    .ok()
+                    .filter(|asked| (1..=shared.dimensions).contains(asked))
+                {
+                    Some(asked) => (Reply::Vectors, asked),
+                    None => (refusal("Invalid value for 'dimensions'"), 0),
+                }
+            }
+            (reply, _, _) => (reply, shared.dimensions),
+        };
         ledger()[number].billed = matches!(reply, Reply::Vectors | Reply::PaidThenBroken);
         std::thread::sleep(shared.latency);
         let bytes = match reply {
-            Reply::Vectors => http(200, &[], &vectors(shared.dimensions, &path, &model, &texts)),
+            Reply::Vectors => {
+                let answer = vectors(
+                    (shared.dimensions, dimensions),
+                    &path,
+                    &model,
+                    &texts,
+                    manners,
+                );
+                http(200, &[], &answer)
+            }
             Reply::Body(body) => http(200, &[], &body),
             Reply::Status(status, headers, body) => http(status, &headers, &body),
             Reply::Raw(bytes) => {
@@ -253,6 +334,11 @@ fn serve(shared: &Shared, stream: TcpStream) {
             return;
         }
     }
+}
+
+fn refusal(words: &str) -> Reply {
+    let body = json!({ "error": { "message": words, "type": "invalid_request_error" } });
+    Reply::Status(400, Vec::new(), body.to_string())
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, Option<String>, Vec<u8>)> {
@@ -289,27 +375,67 @@ fn model_and_texts(body: &[u8]) -> (String, Vec<String>) {
 }
 
 /// Vectors that depend on the text and nothing else: seeded by its hash, so equal texts agree across requests.
-fn vectors(dimensions: usize, path: &str, model: &str, texts: &[String]) -> String {
+/// Shorter vectors are the beginnings of the full ones, as models that can be shortened make them.
+fn vectors(
+    (full, wanted): (usize, usize),
+    path: &str,
+    model: &str,
+    texts: &[String],
+    manners: Manners,
+) -> String {
     let vector = |text: &String| -> Vec<f32> {
-        let mut output = vec![0u8; dimensions * 2];
+        let mut output = vec![0u8; full * 2];
         fill(text, &mut output);
         output
             .chunks_exact(2)
+            .take(wanted)
             .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0)
             .collect()
     };
+    let tokens: u64 = texts.iter().map(|text| (manners.tokens)(text)).sum();
+    let shown = |text: &String| -> Value {
+        let numbers = vector(text);
+        if manners.base64 {
+            let bytes: Vec<u8> = numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect();
+            return base64(&bytes).into();
+        }
+        numbers.into()
+    };
     let answer = if path.ends_with("/api/embed") {
         let vectors: Vec<_> = texts.iter().map(vector).collect();
-        json!({ "model": model, "embeddings": vectors, "prompt_eval_count": texts.len() * 10 })
+        json!({ "model": model, "embeddings": vectors, "prompt_eval_count": tokens })
     } else {
         let data: Vec<Value> = texts
             .iter()
             .enumerate()
-            .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text) }))
+            .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": shown(text) }))
             .collect();
-        json!({ "object": "list", "data": data, "model": model, "usage": { "total_tokens": texts.len() * 10 } })
+        json!({ "object": "list", "data": data, "model": model, "usage": { "total_tokens": tokens } })
     };
     answer.to_string()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let all = chunk
+            .iter()
+            .fold(0u32, |all, byte| all << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(all >> (18 - 6 * place)) as usize & 63];
+            text.push(if place > chunk.len() {
+                '='
+            } else {
+                char::from(digit)
+            });
+        }
+    }
+    text
 }
 
 fn fill(text: &str, output: &mut [u8]) {
