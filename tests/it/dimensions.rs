@@ -253,3 +253,31 @@ fn what_runs_in_process_has_its_own_number() {
     let _ = run.says(&["cannot give 100", "leave --dimensions"]);
     assert!(!place.path("other.db").exists());
 }
+
+#[test]
+fn two_widths_of_one_model_stand_side_by_side_and_each_is_asked_for_when_it_serves() {
+    let (api, place) = place(Shortening::Honoured);
+    let faq = Faq::with_ids(20);
+    let question = faq.0[3].text();
+    place.migrate("faq.csv", &[]);
+    let built = place.json(&["model", "build", "--dimensions", "16"]);
+    assert_eq!(built["model"]["dimensions"], 16);
+    counts(&built, &[("embedded", 20)]);
+    let version = built["version"].as_str().unwrap();
+    // What serves is 64 wide, whatever the settings say of the other one.
+    for more in [&[][..], &["--dimensions", "16"]] {
+        let found = place.search(&[&[&*question, "-k", "1"], more].concat());
+        assert_eq!(found, ["t3"], "{more:?}");
+        assert_eq!(asked(&api).pop().unwrap(), 64);
+    }
+    place.json(&["model", "promote", version]);
+    let found = place.search(&[&question, "-k", "1"]);
+    assert_eq!(found, ["t3"]);
+    assert_eq!(asked(&api).pop().unwrap(), 16);
+    let edited = faq.edited(|entries| entries[0].answer.push('!'));
+    place.save("faq.csv", &edited);
+    let report = place.json(&["sync", "--faq-path", "faq.csv"]);
+    counts(&report, &[("modified", 1), ("embedded", 1)]);
+    assert_eq!(report["model"]["dimensions"], 16);
+    assert_eq!(place.json(&["validate"])["ok"], true);
+}

@@ -96,8 +96,14 @@ impl App {
     }
 
     /// An embedder of a space that is in the store: the settings say how it is reached, the space says what it is.
-    pub(crate) fn embedder_of(&self, space: &EmbeddingSpace) -> Result<Arc<dyn Embedder>, Failure> {
-        let settings = self.settings.embedder_of(space)?;
+    pub(crate) fn embedder_of(
+        &self,
+        status: &StoreStatus,
+        space: &EmbeddingSpace,
+    ) -> Result<Arc<dyn Embedder>, Failure> {
+        let settings = self
+            .settings
+            .embedder_of(space, is_shortened(status, space))?;
         let embedder = parts::embedder(&settings, self.output)?;
         if embedder.spec().is(&space.model) {
             return Ok(embedder);
@@ -119,10 +125,19 @@ impl App {
         status: &StoreStatus,
         configured: Arc<dyn Embedder>,
     ) -> Result<Arc<dyn Embedder>, Failure> {
-        let (Some(found), Some(active)) = (
-            status.collection(self.collection()),
-            status.active(self.collection()),
-        ) else {
+        self.embedder_for_collection(status, self.collection(), configured)
+    }
+
+    /// The same for a collection that something else than the settings names.
+    pub(crate) fn embedder_for_collection(
+        &self,
+        status: &StoreStatus,
+        collection: &CollectionName,
+        configured: Arc<dyn Embedder>,
+    ) -> Result<Arc<dyn Embedder>, Failure> {
+        let (Some(found), Some(active)) =
+            (status.collection(collection), status.active(collection))
+        else {
             return Ok(configured);
         };
         let spec = configured.spec();
@@ -131,23 +146,41 @@ impl App {
                 .space(&version.space)
                 .is_some_and(|space| spec.is(&space.model))
         };
-        if spec.is(&active.model) || !found.versions.iter().any(knows) {
+        if spec.is(&active.model) {
+            // Settings that name no number fit every width of the model, and the one that is served is meant.
+            return if spec.dimensions.is_none() && is_shortened(status, active) {
+                self.embedder_of(status, active)
+            } else {
+                Ok(configured)
+            };
+        }
+        if !found.versions.iter().any(knows) {
             return Ok(configured);
         }
         tracing::warn!(
-            "Collection {} serves {} now, the settings say {}: going with what it serves (set EMBEDDING_MODEL_NAME={})",
-            self.collection(),
+            "Collection {collection} serves {} now, the settings say {}: going with what it serves (set \
+             EMBEDDING_MODEL_NAME={})",
             active.model,
             spec.name,
             active.model.name
         );
-        self.embedder_of(active)
+        self.embedder_of(status, active)
     }
 
     /// The embedder that was configured.
     pub(crate) fn embedder(&self) -> Result<Arc<dyn Embedder>, Failure> {
         Ok(parts::embedder(&self.settings.embedder()?, self.output)?)
     }
+}
+
+/// Whether vectors of one model are stored in more than one width: then its provider shortens them, and must be asked
+/// for the right one.
+fn is_shortened(status: &StoreStatus, space: &EmbeddingSpace) -> bool {
+    let model = &space.model;
+    status
+        .spaces
+        .iter()
+        .any(|other| other.model.name == model.name && other.model.dimensions != model.dimensions)
 }
 
 /// The clock, read in one place.

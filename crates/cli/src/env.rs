@@ -207,7 +207,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         PRICE,
         &["EMBEDDING_PRICE"],
-        "USD for a million tokens, for estimates, reports and sync.max-cost",
+        "USD for a million tokens, for estimates, reports and sync.max-cost; prices of several models stand in the \
+         settings file as [prices] \"MODEL\" = USD",
     ),
     setting(
         MAX_REQUESTS,

@@ -120,7 +120,8 @@ impl From<SyncError> for Failure {
             SyncErrorKind::DeleteGuard
             | SyncErrorKind::Model
             | SyncErrorKind::Version
-            | SyncErrorKind::Budget => ExitCode::Refused,
+            | SyncErrorKind::Budget
+            | SyncErrorKind::Stale => ExitCode::Refused,
             SyncErrorKind::Stopped => ExitCode::Interrupted,
             SyncErrorKind::SourceConflict | SyncErrorKind::Selection => ExitCode::Usage,
             SyncErrorKind::Conflict => ExitCode::TryAgain,

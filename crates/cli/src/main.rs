@@ -10,6 +10,8 @@ mod memory;
 mod output;
 mod panics;
 mod parts;
+mod plan_file;
+mod private_file;
 mod progress;
 mod record;
 mod settings;

@@ -110,6 +110,16 @@ impl Output {
     }
 }
 
+/// A word of a command as a shell takes it.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+=:,@%".contains(char);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Prints a failure on stderr: even when the settings could not be read, so before or without any [`Output`].
 pub(crate) fn print_failure(failure: &Failure) {
     print_error(failure);

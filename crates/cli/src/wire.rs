@@ -113,15 +113,53 @@ pub(crate) struct Sync {
     /// With `--dry-run`: what sending them would take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) estimate: Option<Estimate>,
+    /// With `--plan-out`: the file that holds the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<String>,
 }
 
 /// What a run would take.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Estimate {
+    pub(crate) texts: usize,
     pub(crate) requests: usize,
     pub(crate) tokens: u64,
+    /// `tokenizer` or `estimate`.
+    pub(crate) tokens_by: &'static str,
     /// USD, where the price is known.
     pub(crate) cost: Option<f64>,
+    /// From beginning to end, where an earlier run tells.
+    pub(crate) seconds: Option<f64>,
+    /// That run.
+    pub(crate) pace: Option<Pace>,
+}
+
+/// A run that tells how fast its like go.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Pace {
+    pub(crate) run: String,
+    pub(crate) texts: u64,
+    pub(crate) requests: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Estimate {
+    pub(crate) fn of(estimate: &sync_engine::Estimate, cost: Option<f64>) -> Self {
+        Self {
+            texts: estimate.texts,
+            requests: estimate.requests,
+            tokens: estimate.tokens,
+            tokens_by: estimate.tokens_by.as_str(),
+            cost,
+            seconds: estimate.seconds,
+            pace: estimate.pace.as_ref().map(|pace| Pace {
+                run: pace.run.clone(),
+                texts: pace.texts,
+                requests: pace.requests,
+                seconds: pace.seconds,
+            }),
+        }
+    }
 }
 
 impl Sync {
@@ -157,11 +195,12 @@ impl Sync {
             degraded: None,
             to_embed: None,
             estimate: None,
+            plan: None,
         }
     }
 }
 
-fn mode(mode: SyncMode) -> &'static str {
+pub(crate) fn mode(mode: SyncMode) -> &'static str {
     match mode {
         SyncMode::Initial => "initial",
         SyncMode::Incremental => "incremental",

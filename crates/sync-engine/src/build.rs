@@ -11,6 +11,7 @@ use storage_core::{
     StoreStatus, Version, VersionId, VersionSpec, VersionState,
 };
 
+use crate::estimate::Estimate;
 use crate::execute::SyncContext;
 use crate::run::Run;
 use crate::work::afford;
@@ -58,9 +59,8 @@ pub async fn prepare_build(
         active: version.is_some() && found.is_some_and(|found| found.active == version),
         records: found.map_or(0, |found| found.records),
         rows: missing.rows.len(),
-        to_embed: missing.to_embed.len(),
+        estimate: Estimate::of(context, &target, texts.into_iter()).await?,
         reused: missing.reused(),
-        texts,
         failed: missing.failed,
         target,
         embed_text,

@@ -25,6 +25,8 @@ pub enum SyncErrorKind {
     Budget,
     /// The run was stopped from outside; running it again goes on from there.
     Stopped,
+    /// What is planned now is not what was agreed on: make a new plan.
+    Stale,
     /// Another writer keeps coming first.
     Conflict,
     /// The store failed; the kind says how.

@@ -14,6 +14,7 @@ use storage_core::{
 
 use crate::companion;
 use crate::draft::{Draft, Stored};
+use crate::estimate::Estimate;
 use crate::plan::{Change, PlannedRow, SyncPlan};
 use crate::run::Run;
 use crate::work::Work;
@@ -56,12 +57,10 @@ impl fmt::Debug for SyncContext<'_> {
 pub struct Prepared {
     /// The plan.
     pub plan: SyncPlan,
-    /// Distinct texts that need a vector and have none.
-    pub to_embed: usize,
     /// Distinct texts that need a vector and have one.
     pub reused: usize,
-    /// Tokens that those to embed may cost, a guess: [`estimated_tokens`](crate::estimated_tokens).
-    pub tokens: u64,
+    /// What sending the distinct texts takes that need a vector and have none.
+    pub estimate: Estimate,
 }
 
 /// Makes the plan and writes nothing: what `--dry-run` shows.
@@ -77,9 +76,8 @@ pub async fn prepare(
     let plan = plan(context, collection, snapshot, policy).await?;
     let work = Work::of(context.store, &plan).await?;
     Ok(Prepared {
-        to_embed: work.to_embed.len(),
+        estimate: Estimate::of(context, &plan.target, work.texts(&plan)).await?,
         reused: work.stored.len(),
-        tokens: work.estimated_tokens(&plan),
         plan,
     })
 }
@@ -91,15 +89,31 @@ pub async fn prepare(
 ///
 /// # Errors
 /// [`SyncErrorKind`] tells what to do; the message says what was saved.
-#[tracing::instrument(name = "sync", skip_all, fields(collection = %collection, run = %context.run))]
 pub async fn sync(
     context: &SyncContext<'_>,
     collection: &CollectionName,
     snapshot: SourceSnapshot,
     policy: SyncPolicy,
 ) -> Result<SyncReport, SyncError> {
+    sync_if(context, collection, snapshot, policy, &|_| Ok(())).await
+}
+
+/// Syncs as [`sync`] does, if the plan is approved: before a text is sent or a row written. What is applied in the end
+/// is that plan or nothing.
+///
+/// # Errors
+/// `Stale` with the words of whoever did not approve; otherwise as [`sync`].
+#[tracing::instrument(name = "sync", skip_all, fields(collection = %collection, run = %context.run))]
+pub async fn sync_if(
+    context: &SyncContext<'_>,
+    collection: &CollectionName,
+    snapshot: SourceSnapshot,
+    policy: SyncPolicy,
+    approve: &(dyn Fn(&SyncPlan) -> Result<(), String> + Send + Sync),
+) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
     let plan = plan(context, collection, snapshot, policy).await?;
+    approve(&plan).map_err(|why| SyncError::new(SyncErrorKind::Stale, why))?;
     context.progress.planned(&plan);
     let mut report = SyncReport::of_plan(&plan);
     report.seconds.plan = started.elapsed().as_secs_f64();
@@ -176,7 +190,7 @@ async fn execute(
     context
         .progress
         .embedding(work.stored.len(), work.to_embed.len(), run.resumed);
-    work.afford(&context.meter, &plan)?;
+    work.afford(&context.meter, &*context.embedder, &plan)?;
     let to_embed = std::mem::take(&mut work.to_embed);
     let all = to_embed.len();
     let (rows, embed_text) = (&plan.rows, &plan.embed_text);

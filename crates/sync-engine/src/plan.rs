@@ -1,8 +1,8 @@
 //! The plan: what one sync will do, decided before anything is written.
 
 use storage_core::{
-    CollectionName, Document, DocumentKey, EmbedText, Generation, InputHash, Relocation, Source,
-    VectorKey,
+    CollectionName, ContentHash, Document, DocumentKey, EmbedText, Generation, InputHash,
+    RecordHash, Relocation, Source, VectorKey,
 };
 
 use crate::{Companion, FailedRow, SyncMode, Target};
@@ -23,6 +23,20 @@ pub enum Change {
     },
     /// It stays as it is, and gets a vector in another version or by another recipe.
     Rebound,
+}
+
+impl Change {
+    /// The word in reports and plans.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::Relabelled => "relabelled",
+            Self::Renamed { .. } => "renamed",
+            Self::Rebound => "rebound",
+        }
+    }
 }
 
 /// A row that needs a reference to a vector. Small, because a first sync holds one for every row of its source: what is
@@ -85,6 +99,49 @@ impl SyncPlan {
             && self.relocations.is_empty()
             && !self.activate
             && !self.embed_text_changed
+    }
+
+    /// A digest of everything it changes: two plans of one digest, made on one generation of a collection, leave the same
+    /// rows. By which road vectors come, and whether they are there already, is no part of it.
+    #[must_use]
+    pub fn digest(&self) -> ContentHash {
+        let mut bytes = Vec::new();
+        let mut field = |field: &[u8]| {
+            bytes.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(field);
+        };
+        field(self.collection.as_str().as_bytes());
+        field(self.source.id.as_str().as_bytes());
+        field(self.embed_text.as_str().as_bytes());
+        field(&[u8::from(self.activate), u8::from(self.embed_text_changed)]);
+        for row in &self.rows {
+            let from = match &row.change {
+                Change::Renamed { from } => Some(from),
+                _ => None,
+            };
+            field(row.change.as_str().as_bytes());
+            for key in [&row.document.key]
+                .into_iter()
+                .chain(from.map(|from| &**from))
+            {
+                field(key.document.as_bytes());
+                field(&key.chunk.to_le_bytes());
+            }
+            field(RecordHash::of(&row.document).to_hex().as_bytes());
+            field(row.input.to_hex().as_bytes());
+        }
+        for key in &self.deletes {
+            field(b"deleted");
+            field(key.document.as_bytes());
+            field(&key.chunk.to_le_bytes());
+        }
+        for relocation in &self.relocations {
+            field(b"relocated");
+            field(relocation.key.document.as_bytes());
+            field(&relocation.key.chunk.to_le_bytes());
+            field(format!("{:?}", relocation.locator).as_bytes());
+        }
+        ContentHash::of(&bytes)
     }
 
     /// How many rows change in one way.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use embedder_client::{BatchLimits, EmbedError, Purpose, embed_batches};
+use embedder_client::{EmbedError, Purpose, embed_batches};
 use futures_util::StreamExt;
 use storage_core::{
     Canary, CollectionName, Embedding, EmbeddingModel, EmbeddingSpace, InputHash, RunKind,
@@ -12,6 +12,7 @@ use storage_core::{
 };
 
 use crate::canary::{self, TEXTS};
+use crate::estimate;
 use crate::execute::SyncContext;
 use crate::{SyncError, SyncErrorKind, Target};
 
@@ -118,17 +119,12 @@ impl<'c> Run<'c> {
         let context = self.context;
         let mut fatal: Option<EmbedError> = None;
         let mut broken: Option<SyncError> = None;
-        let own = context.embedder.limits();
-        let limits = BatchLimits {
-            texts: context.batch.texts.min(own.texts).max(1),
-            bytes: context.batch.bytes.min(own.bytes),
-        };
         let mut outcomes = std::pin::pin!(embed_batches(
             Arc::clone(&context.embedder),
             texts,
             |(_, text): &(InputHash, T)| text_of(text),
             Purpose::Passage,
-            limits,
+            estimate::limits(context),
             context.concurrency.max(1),
             context.meter.clone(),
         ));

@@ -2,18 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use embedder_client::Meter;
+use embedder_client::{Embedder, Meter};
 use storage_core::{ContentHash, EmbeddingStore, InputHash};
 
+use crate::estimate::Tokens;
 use crate::plan::SyncPlan;
 use crate::{SyncError, SyncErrorKind};
-
-/// Tokens of so many UTF-8 bytes of text, guessed before any bill: tokenizers of embedding models make about one token
-/// of four bytes, both of English and of Russian, whose letters have two.
-#[must_use]
-pub fn estimated_tokens(bytes: u64) -> u64 {
-    bytes.div_ceil(4)
-}
 
 /// The distinct texts of a plan, and which of them have a vector.
 pub(crate) struct Work {
@@ -50,17 +44,24 @@ impl Work {
         Ok(Self { to_embed, stored })
     }
 
-    pub(crate) fn estimated_tokens(&self, plan: &SyncPlan) -> u64 {
+    /// The texts to send, in the order in which they go.
+    pub(crate) fn texts(&self, plan: &SyncPlan) -> impl Iterator<Item = String> {
         let rows = self.to_embed.iter().map(|(_, at)| &plan.rows[*at]);
-        let texts = rows.map(|row| plan.embed_text.render(&row.document).len() as u64);
-        texts.map(estimated_tokens).sum()
+        rows.map(|row| plan.embed_text.render(&row.document))
     }
 
-    pub(crate) fn afford(&self, meter: &Meter, plan: &SyncPlan) -> Result<(), SyncError> {
+    pub(crate) fn afford(
+        &self,
+        meter: &Meter,
+        embedder: &dyn Embedder,
+        plan: &SyncPlan,
+    ) -> Result<(), SyncError> {
         if meter.limits().tokens.is_none() {
             return Ok(());
         }
-        afford(meter, self.to_embed.len(), self.estimated_tokens(plan))
+        let mut count = Tokens::new(embedder);
+        self.texts(plan).for_each(|text| count.add(&text));
+        afford(meter, self.to_embed.len(), count.tokens)
     }
 }
 

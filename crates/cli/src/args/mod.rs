@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
-pub(crate) use sync::{MigrateArgs, SourceArgs, SyncArgs};
+pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
 pub(crate) use upkeep::{BackupArgs, RepairArgs, RestoreArgs};
 
 const EXAMPLES: &str = "\
@@ -165,6 +165,8 @@ pub(crate) enum Command {
     Migrate(Box<MigrateArgs>),
     /// Embed what changed in the source and apply it at once
     Sync(Box<SyncArgs>),
+    /// Carry out a plan that --plan-out froze, if source, store and model are still what it was made on
+    Apply(ApplyArgs),
     /// Check the store, and with --faq-path the source against it
     #[command(alias = "verify")]
     Validate(ValidateArgs),
@@ -214,6 +216,7 @@ impl Command {
         match self {
             Self::Migrate(_) => "migrate",
             Self::Sync(_) => "sync",
+            Self::Apply(_) => "apply",
             Self::Validate(_) => "validate",
             Self::Search(_) => "search",
             Self::Status => "status",

@@ -65,6 +65,34 @@ pub(crate) struct SyncArgs {
     /// Rows that may be deleted, beyond the guard of 20 %
     #[arg(long, value_name = "N|N%")]
     pub(crate) allow_delete: Option<String>,
+    /// Freeze the plan in this file and do nothing else (implies --dry-run); `smart-support apply FILE` carries it out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan_out: Option<PathBuf>,
+    /// Write the JSON report into this directory too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) metadata_dir: Option<PathBuf>,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The plan, as --plan-out wrote it
+    pub(crate) file: PathBuf,
+    /// Texts per call
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<String>,
+    /// Calls in flight
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<String>,
+    /// API calls that may be made, failed ones included; what they brought is kept
+    #[arg(long, value_name = "N")]
+    pub(crate) max_requests: Option<String>,
+    /// What the run may cost; needs the price of a million tokens (EMBEDDING_PRICE)
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_cost: Option<String>,
+    /// Do not check the store afterwards
+    #[arg(long)]
+    pub(crate) no_verify: bool,
     /// Write the JSON report into this directory too
     #[arg(long, value_name = "DIR")]
     pub(crate) metadata_dir: Option<PathBuf>,
@@ -76,9 +104,9 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) sync: SyncArgs,
     /// Only check the store
-    #[arg(long, conflicts_with_all = ["migrate_schema", "force_recompute", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["migrate_schema", "force_recompute", "dry_run", "plan_out"])]
     pub(crate) validate: bool,
     /// Only create or upgrade the schema
-    #[arg(long, conflicts_with_all = ["force_recompute", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["force_recompute", "dry_run", "plan_out"])]
     pub(crate) migrate_schema: bool,
 }

@@ -1,5 +1,7 @@
 //! `config show`: every setting, and with `--origin` where its value comes from.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::app::App;
@@ -9,7 +11,7 @@ use crate::parts;
 
 #[derive(Serialize)]
 struct Row {
-    key: &'static str,
+    key: Cow<'static, str>,
     value: Option<String>,
     origin: Option<String>,
     variables: &'static [&'static str],
@@ -24,7 +26,7 @@ struct Document {
 pub(crate) fn run(app: &App, command: &ConfigCommand) -> Result<ExitCode, Failure> {
     let ConfigCommand::Show { origin } = command;
     let rows = app.settings.layers.all().map(|(setting, value)| Row {
-        key: setting.key,
+        key: setting.key.into(),
         value: value.map(|value| {
             if setting.secret {
                 "********".to_owned()
@@ -39,9 +41,15 @@ pub(crate) fn run(app: &App, command: &ConfigCommand) -> Result<ExitCode, Failur
             .map(|value| value.origin.to_string()),
         variables: setting.variables,
     });
+    let prices = app.settings.layers.prices().map(|(model, value)| Row {
+        key: format!("prices.{model:?}").into(),
+        value: Some(value.text.clone()),
+        origin: origin.then(|| value.origin.to_string()),
+        variables: &[],
+    });
     let document = Document {
         store: parts::describe(&app.settings.store),
-        settings: rows.collect(),
+        settings: rows.chain(prices).collect(),
     };
     for row in &document.settings {
         let value = row.value.as_deref().unwrap_or("(unset)");

@@ -1,9 +1,11 @@
 //! One file per command. Each composes, calls, and hands what came out to `output`.
 
+mod apply;
 mod cache;
 mod config;
 mod copies;
 mod doctor;
+mod estimate;
 mod eval;
 mod migrate;
 mod model;
@@ -57,6 +59,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
     match command {
         Command::Migrate(args) => migrate::run(app, args).await,
         Command::Sync(args) => sync::run(app, args, sync::Entrance::Sync).await,
+        Command::Apply(args) => apply::run(app, args).await,
         Command::Validate(args) => validate::run(app, args).await,
         Command::Search(args) => search::run(app, args).await,
         Command::Status => status::run(app).await,

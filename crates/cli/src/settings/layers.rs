@@ -9,6 +9,9 @@ use crate::env::{SETTINGS, Setting, find};
 use crate::exit::{Failure, usage};
 use crate::settings::files;
 
+/// What keys of the table of prices begin with.
+const PRICES: &str = "prices.";
+
 /// Which layer gave a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -55,6 +58,8 @@ pub(crate) struct Value {
 #[derive(Default)]
 pub(crate) struct Layers {
     values: BTreeMap<&'static str, Value>,
+    /// USD for a million tokens, by the model's name: the table `[prices]` of the settings files.
+    prices: BTreeMap<String, Value>,
     /// Things to say once.
     pub(crate) warnings: Vec<String>,
     /// Files that variables such as `EMBEDDING_API_KEY_FILE` name.
@@ -97,8 +102,15 @@ impl Layers {
             })?;
         }
         for path in settings_files(places)? {
+            let origin = Origin::File(path.clone());
             for (key, text) in read_settings_file(&path)? {
-                layers.offer(key, text, Origin::File(path.clone()));
+                match key {
+                    FileKey::Setting(key) => layers.offer(key, text, origin.clone()),
+                    FileKey::Price(model) => {
+                        let origin = origin.clone();
+                        layers.prices.entry(model).or_insert(Value { text, origin });
+                    }
+                }
             }
         }
         for setting in SETTINGS {
@@ -141,6 +153,18 @@ impl Layers {
     pub(crate) fn get(&self, key: &'static str) -> Option<&Value> {
         debug_assert!(find(key).is_some(), "{key} is not in the table of settings");
         self.values.get(key)
+    }
+
+    /// What the table of prices says of a model.
+    pub(crate) fn price_of(&self, model: &str) -> Option<&Value> {
+        self.prices.get(model)
+    }
+
+    /// The table of prices, by model.
+    pub(crate) fn prices(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.prices
+            .iter()
+            .map(|(model, value)| (model.as_str(), value))
     }
 
     /// Files that hold one secret each and were read.
@@ -289,7 +313,14 @@ pub(crate) fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf
         .or_else(|| set("HOME").map(|home| home.join(below_home)))
 }
 
-fn read_settings_file(path: &Path) -> Result<Vec<(&'static str, String)>, Failure> {
+/// What a key of a settings file names.
+enum FileKey {
+    Setting(&'static str),
+    /// The price of a model: its name is anything, so it is in no table of ours.
+    Price(String),
+}
+
+fn read_settings_file(path: &Path) -> Result<Vec<(FileKey, String)>, Failure> {
     let text = files::read(path).map_err(|error| {
         usage(format!(
             "settings file {} cannot be read: {error}",
@@ -300,6 +331,10 @@ fn read_settings_file(path: &Path) -> Result<Vec<(&'static str, String)>, Failur
         .map_err(|error| usage(format!("settings file {}: {error}", path.display())))?;
     let mut settings = Vec::new();
     for (key, text) in found {
+        if let Some(model) = key.strip_prefix(PRICES) {
+            settings.push((FileKey::Price(model.to_owned()), text));
+            continue;
+        }
         let Some(setting) = find(&key) else {
             let near = nearest(&key, SETTINGS.iter().map(|setting| setting.key));
             let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
@@ -309,7 +344,7 @@ fn read_settings_file(path: &Path) -> Result<Vec<(&'static str, String)>, Failur
                 key.escape_debug()
             )));
         };
-        settings.push((setting.key, text));
+        settings.push((FileKey::Setting(setting.key), text));
     }
     Ok(settings)
 }

@@ -194,7 +194,12 @@ impl Settings {
     }
 
     /// The embedding provider of a space that is in the store, reached as the settings say.
-    pub(crate) fn embedder_of(&self, space: &EmbeddingSpace) -> Result<EmbedderSettings, Failure> {
+    /// `shortened` where its width is known to be one of several.
+    pub(crate) fn embedder_of(
+        &self,
+        space: &EmbeddingSpace,
+        shortened: bool,
+    ) -> Result<EmbedderSettings, Failure> {
         let provider = Provider::ALL
             .into_iter()
             .find(|provider| provider.name() == space.provider)
@@ -204,11 +209,17 @@ impl Settings {
                     space.provider
                 ))
             })?;
+        let reached = read::embedder_of(&self.layers, provider)?;
+        // A number that was asked for is the setting of one model: another one may not take any. What is hashed has any.
+        let same_model = reached.model.as_ref() == Some(&space.model.name);
+        let asked =
+            provider == Provider::Hash || shortened || (same_model && reached.dimensions.is_some());
         Ok(EmbedderSettings {
             model: Some(space.model.name.clone()),
+            dimensions: asked.then_some(space.model.dimensions),
             query_prefix: space.model.query_prefix.clone(),
             passage_prefix: space.model.passage_prefix.clone(),
-            ..read::embedder_of(&self.layers, provider)?
+            ..reached
         })
     }
 
@@ -222,9 +233,9 @@ impl Settings {
         read::embed_text(&self.layers)
     }
 
-    /// What a run may spend.
-    pub(crate) fn spend(&self) -> Result<SpendSettings, Failure> {
-        read::spend(&self.layers)
+    /// What a run with that model may spend.
+    pub(crate) fn spend(&self, model: &str) -> Result<SpendSettings, Failure> {
+        read::spend(&self.layers, model)
     }
 
     /// How texts are sent.
@@ -318,6 +329,12 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
         Command::Search(args) => {
             flags.push((env::TOP_K, args.top_k.clone()));
             flags.push((env::THRESHOLD, args.threshold.clone()));
+        }
+        Command::Apply(args) => {
+            flags.push((env::MAX_REQUESTS, args.max_requests.clone()));
+            flags.push((env::MAX_COST, args.max_cost.clone()));
+            flags.push((env::BATCH_SIZE, args.batch_size.clone()));
+            flags.push((env::CONCURRENCY, args.concurrency.clone()));
         }
         Command::Eval(args) => flags.push((env::BATCH_SIZE, args.batch_size.clone())),
         _ => {}

@@ -247,19 +247,31 @@ pub(super) fn embedder_of(
     })
 }
 
-pub(super) fn spend(layers: &Layers) -> Result<SpendSettings, Failure> {
-    let money = |key| {
-        layers.parse(key, "an amount in USD such as 0.50", |text| {
-            let amount = text.trim().trim_start_matches('$');
-            number(amount, 0.0..=1e9)
-        })
+/// What a run may spend, and what tokens of that model cost. The price of the model is nearer to the truth than one for
+/// all models, unless that was said for this run.
+pub(super) fn spend(layers: &Layers, model: &str) -> Result<SpendSettings, Failure> {
+    const EXPECTED: &str = "an amount in USD such as 0.50";
+    let amount = |text: &str| number(text.trim().trim_start_matches('$'), 0.0..=1e9);
+    let money = |key| layers.parse(key, EXPECTED, amount);
+    let general = layers.get(env::PRICE);
+    let price = match layers.price_of(model) {
+        Some(own) if general.is_none_or(|general| own.origin.level() <= general.origin.level()) => {
+            let price = amount(&own.text).ok_or_else(|| {
+                usage(format!(
+                    "prices.{model:?} is {:?} ({}); expected {EXPECTED}",
+                    own.text, own.origin
+                ))
+            })?;
+            Some(price)
+        }
+        _ => money(env::PRICE)?,
     };
     Ok(SpendSettings {
         max_requests: layers.parse(env::MAX_REQUESTS, "a number from 0", |text| {
             text.parse().ok()
         })?,
         max_cost: money(env::MAX_COST)?,
-        price: money(env::PRICE)?,
+        price,
     })
 }
 

@@ -8,9 +8,9 @@ use storage_core::{
 };
 
 use super::{PAGE, empty, version_of};
+use crate::estimate::estimated_tokens;
 use crate::execute::SyncContext;
 use crate::run::Run;
-use crate::work::estimated_tokens;
 use crate::{FailedRow, SyncError, Target};
 
 /// The rows that a version lacks, and what is known of their texts.

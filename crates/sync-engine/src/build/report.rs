@@ -4,7 +4,7 @@ use storage_core::{
     CollectionName, CollectionStatus, EmbedText, EmbeddingModel, Generation, VersionId,
 };
 
-use crate::{FailedRow, PhaseSeconds, Target};
+use crate::{Estimate, FailedRow, PhaseSeconds, Target};
 
 /// What a build would do.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,12 +23,10 @@ pub struct BuildPlan {
     pub records: u64,
     /// Rows that have no vector in the version yet.
     pub rows: usize,
-    /// Distinct texts that must be embedded.
-    pub to_embed: usize,
+    /// What sending the distinct texts takes that have no vector.
+    pub estimate: Estimate,
     /// Distinct texts that have a vector already.
     pub reused: usize,
-    /// Texts to be embedded, each once: what an estimate is made of.
-    pub texts: Vec<String>,
     /// Rows that the recipe gives no text for.
     pub failed: Vec<FailedRow>,
     /// Whether the collection serves this version already.

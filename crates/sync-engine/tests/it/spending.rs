@@ -82,7 +82,7 @@ async fn an_interrupted_run_pays_for_nothing_twice() {
     )
     .await
     .unwrap();
-    assert_eq!((prepared.reused, prepared.to_embed), (4, 6));
+    assert_eq!((prepared.reused, prepared.estimate.texts), (4, 6));
     let report = world.sync(snapshot("faq.csv", ten())).await;
     assert_eq!((report.reused, report.embedded), (4, 6));
     let mut texts = world.embedder.texts();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::finding::Finding;
 use super::place;
 use crate::app::App;
-use crate::commands::sync::REPORT_PREFIX;
 use crate::parts;
+use crate::private_file::PREFIX;
 use crate::settings::StoreLocation;
 
 const LEFTOVERS: &str = "leftovers";
@@ -19,12 +19,12 @@ pub(super) fn look(app: &App) -> Finding {
         directories.push((directory, prefix));
     }
     if let Ok(here) = std::env::current_dir() {
-        directories.push((here, REPORT_PREFIX));
+        directories.push((here, PREFIX));
     }
     if let StoreLocation::Sqlite(path, _) = &app.settings.store
         && let Some(directory) = place::standing_directory(path)
     {
-        directories.push((directory, REPORT_PREFIX));
+        directories.push((directory, PREFIX));
     }
     let mut found: Vec<PathBuf> = directories
         .iter()

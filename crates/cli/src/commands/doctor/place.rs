@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::output::shell_word;
+
 /// Permission bits, where there are such.
 pub(super) fn mode(path: &Path) -> Option<u32> {
     let metadata = std::fs::metadata(path).ok()?;
@@ -16,13 +18,7 @@ pub(super) fn mode(path: &Path) -> Option<u32> {
 
 /// A path as a shell takes it.
 pub(super) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+=:,@%".contains(char);
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    shell_word(&path.display().to_string())
 }
 
 /// The nearest directory above a path that is there, in full.

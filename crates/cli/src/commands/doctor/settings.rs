@@ -47,7 +47,7 @@ fn readable(app: &App, args: &DoctorArgs) -> Finding {
         settings.embedder().map(drop),
         settings.source(&args.source).map(drop),
         settings.batches().map(drop),
-        settings.spend().map(drop),
+        settings.spend("").map(drop),
         threshold.map(drop),
         top_k.map(drop),
     ];

@@ -167,7 +167,7 @@ impl Asking<'_> {
     ) -> Result<Measured, Failure> {
         let served = self.collection.active.as_ref() == Some(&version.id);
         let embedder = match self.status.space(&version.space) {
-            Some(space) if !served => self.app.embedder_of(space)?,
+            Some(space) if !served => self.app.embedder_of(self.status, space)?,
             _ => Arc::clone(&self.configured),
         };
         let measured = measuring

@@ -6,6 +6,7 @@ use sync_engine::{BuildOptions, BuildPlan, BuildReport, Target, build, prepare_b
 use super::Spender;
 use crate::app::App;
 use crate::args::BuildArgs;
+use crate::commands::estimate;
 use crate::commands::sync::dollars;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::{Interrupt, Phase};
@@ -145,13 +146,7 @@ fn print(app: &App, document: &Document, report: &BuildReport) {
 
 fn dry_run(app: &App, spender: &Spender, plan: &BuildPlan) -> Result<ExitCode, Failure> {
     let output = app.output;
-    let texts = plan.texts.iter().map(|text| text.len() as u64);
-    let tokens = texts.map(sync_engine::estimated_tokens).sum();
-    let estimate = wire::Estimate {
-        requests: plan.to_embed.div_ceil(spender.batches.size),
-        tokens,
-        cost: spender.spend.cost(tokens),
-    };
+    let cost = spender.spend.cost(plan.estimate.tokens);
     let name = &spender.embedder.spec().name;
     output.print(format!(
         "Dry run: nothing is written to {}",
@@ -162,12 +157,12 @@ fn dry_run(app: &App, spender: &Spender, plan: &BuildPlan) -> Result<ExitCode, F
         plan.rows, plan.records
     ));
     output.print(format!(
-        "└─ To embed: {} texts ({} reused), {} requests, about {tokens} tokens{}",
-        plan.to_embed,
+        "└─ To embed: {} texts ({} reused), {}",
+        plan.estimate.texts,
         plan.reused,
-        estimate.requests,
-        dollars(estimate.cost)
+        estimate::amount(&plan.estimate, cost)
     ));
+    output.print(estimate::time(&plan.estimate));
     if plan.active {
         output.print("This version is served already.");
     }
@@ -187,8 +182,8 @@ fn dry_run(app: &App, spender: &Spender, plan: &BuildPlan) -> Result<ExitCode, F
         requests: 0,
         tokens: 0,
         cost: None,
-        to_embed: Some(plan.to_embed),
-        estimate: Some(estimate),
+        to_embed: Some(plan.estimate.texts),
+        estimate: Some(wire::Estimate::of(&plan.estimate, cost)),
         failed: plan.failed.iter().map(wire::Failed::from).collect(),
         complete: plan.rows == 0 && plan.failed.is_empty(),
         generation: plan.base.0,

@@ -131,10 +131,10 @@ async fn ask(
             )
         })
     };
-    let embedder = app.embedder_of(space(active)?)?;
+    let embedder = app.embedder_of(status, space(active)?)?;
     let before = measuring.measure(store, status, active, &*embedder);
     let before = before.await?;
-    let embedder = app.embedder_of(space(version)?)?;
+    let embedder = app.embedder_of(status, space(version)?)?;
     let after = measuring.measure(store, status, version, &*embedder);
     Ok((before, after.await?))
 }

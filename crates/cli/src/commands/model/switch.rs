@@ -76,7 +76,7 @@ async fn serve(
     let stale = collection.records.saturating_sub(version.records);
     let space = status.space(&version.space);
     let embedder = match space {
-        Some(space) if stale > 0 => app.embedder_of(space)?,
+        Some(space) if stale > 0 => app.embedder_of(status, space)?,
         // Moving the pointer asks nobody, and needs no key.
         _ => Arc::new(parts::StoredModel::of(store, app.collection()).await?),
     };
