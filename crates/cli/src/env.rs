@@ -232,7 +232,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         THRESHOLD,
         &["PGVECTOR_SIMILARITY_THRESHOLD"],
-        "Lowest cosine similarity that counts; unset: show the best, however far",
+        "Lowest cosine similarity that counts; unset: what the version was calibrated to, else the best, however far",
     ),
 ];
 

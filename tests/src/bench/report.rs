@@ -31,6 +31,51 @@ wordings of an entry. Top-1 went from 0.44 to 0.79, and none gave the reference'
 to trifles.
 ";
 
+/// Written by hand: what was printed on that day, and how it is read.
+const READING: &str = "\
+## Comparing and calibrating
+
+The output below is of the fixture workbook and `fixtures/golden.jsonl` with the local model, on 2026-11-21. A second
+version was built beside the served one with `smart-support model build --embed-text '{question}'`; both are asked with
+`smart-support eval GOLDEN --candidate VERSION --baseline active`:
+
+    Against version 31c8f5ee, 244 questions
+      top-1 0.561 → 0.570: +0.008, 95 % interval -0.057 to +0.074; 31 lost, 33 won (p 0.901)
+      top-3 0.787 → 0.766: -0.020, 95 % interval -0.074 to +0.033; 25 lost, 20 won (p 0.551)
+
+- **Flips** are the questions that changed sides: **lost** had a right entry among the best three (or at the top) and
+  has none now, **won** is the reverse. The means here are nearly equal, and yet the best entry of every fourth
+  question turned from right to wrong or back. The lost ones are named with what was found before and now: read them
+  first.
+- **The interval** says which differences other questions of the same kind might show: the questions are drawn anew
+  10,000 times with replacement, each with both its outcomes, and the middle 95 % are reported (paired percentile
+  bootstrap, Efron & Tibshirani 1993; SplitMix64 from seed 1993, so it is the same every time). One that holds 0, as
+  both do here, proves neither version better. **p** is how often two equally good versions would split their flips at
+  least so unevenly (exact McNemar test).
+- `--baseline last` compares with the evaluation that was kept with the version, or else with the one served before,
+  and asks no other version. Questions that both files have, with the same answers, are compared. Of more than 4000
+  questions only the means are kept.
+
+`smart-support eval GOLDEN --calibrate` finds the score from which on a hit is an answer:
+
+    Threshold: 0.85845 (AUROC 0.833)
+    ├─ Questions with an answer: 147 of 244 still get one (60.2 %)
+    ├─ Answers: 92 of 147 are right (62.6 %)
+    └─ Questions without an answer: 0 of 15 get one; of others like them at most 18.1 % (95 % confidence)
+       To show 2.0 %, 149 such questions are needed, none of them answered.
+
+- It is the least threshold at which at most 2 % (`--max-false-answers`) of the questions without an answer (`gold`
+  left empty) get one, half-way to the next score. A score equal to it is an answer. It is kept with the version, and
+  `search` uses it unless `--threshold` or a setting says otherwise.
+- **At most** is what may be said of questions not asked: Clopper and Pearson's upper limit, which holds although the
+  threshold was chosen by the same questions. Fifteen questions cannot show 2 %; collect more that nobody can answer.
+  Fewer than ten of either kind are refused.
+- **AUROC** is the chance that a question with an answer scores higher than one without: 1 is perfect, 0.5 none. Where
+  every answer would be silenced there is no threshold, and the exit code is 5.
+- The price stands in the first line: 97 questions that have an answer get none. Where that is too dear, allow more
+  false answers, or try another model: a threshold only moves along what the model can tell apart.
+";
+
 const SETS: &str = "\
 ## The sets
 
@@ -77,7 +122,7 @@ pub(crate) fn page(rows: &[Row], model: &Model) -> String {
             row.reference
         ));
     }
-    page.push_str(&format!("\n{NOTES}\n{SETS}"));
+    page.push_str(&format!("\n{NOTES}\n{READING}\n{SETS}"));
     page
 }
 
