@@ -56,7 +56,7 @@ pub(crate) fn traced(
     options: &[&str],
     trace: &Path,
 ) -> Result<Command> {
-    let plain = torture.scenario.sync(place);
+    let plain = torture.scenario.command(place);
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(trace);
     for file in files(&place.store())? {

@@ -14,7 +14,7 @@ use super::scenario::DIMENSIONS;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     generation: u64,
-    hits: Vec<(String, String)>,
+    pub(crate) hits: Vec<(String, String)>,
 }
 
 impl Found {

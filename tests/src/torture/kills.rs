@@ -8,28 +8,34 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::process::{Ended, Running};
 use super::report::Tally;
 use super::round::{Round, State};
+use super::scenario::Scenario;
 use super::{Dice, Torture};
 
 /// The share of a run in which the log of a killed one is recovered.
-const RECOVERY: f64 = 0.25;
+pub(crate) const RECOVERY: f64 = 0.25;
 
 /// Starts the run and sends it a signal at a random moment of the time it usually takes.
-fn strike(torture: &Torture, round: &Round<'_>, dice: &mut Dice, signal: Signal) -> Result<Ended> {
-    let ended = strike_within(torture, round, dice, signal, 1.0)?;
-    torture.pace(&ended);
+pub(crate) fn strike(
+    scenario: &Scenario,
+    round: &Round<'_>,
+    dice: &mut Dice,
+    signal: Signal,
+) -> Result<Ended> {
+    let ended = strike_within(scenario, round, dice, signal, 1.0)?;
+    scenario.learn(&ended);
     Ok(ended)
 }
 
 /// The same, in that share of the time.
-fn strike_within(
-    torture: &Torture,
+pub(crate) fn strike_within(
+    scenario: &Scenario,
     round: &Round<'_>,
     dice: &mut Dice,
     signal: Signal,
     share: f64,
 ) -> Result<Ended> {
-    let running = Running::start(torture.scenario.sync(&round.place))?;
-    let moment = torture.usual().mul_f64(dice.share() * share);
+    let running = Running::start(scenario.command(&round.place))?;
+    let moment = scenario.pace().mul_f64(dice.share() * share);
     std::thread::sleep(moment.max(Duration::from_micros(100)));
     // One that has ended already is not there any more, which is no fault.
     let _ = kill_process(Pid::from_child(&running.child), signal);
@@ -40,7 +46,7 @@ fn strike_within(
 pub(crate) fn kill(torture: &Torture) -> Result<Vec<Tally>> {
     let tally = torture.run("kill", torture.rounds(100), |provider, dice| {
         let mut round = Round::new(&torture.scenario, provider)?;
-        let ended = strike(torture, &round, dice, Signal::KILL)?;
+        let ended = strike(&torture.scenario, &round, dice, Signal::KILL)?;
         let struck = ended.code.is_none();
         let left = round.look_after(&ended)?;
         round.finish(struck, left)
@@ -58,10 +64,10 @@ pub(crate) fn compound(torture: &Torture) -> Result<Vec<Tally>> {
         for kill in 0..3 {
             // Half of the later ones come early, while what the last one left is being recovered.
             let ended = match kill {
-                0 => strike(torture, &round, dice, Signal::KILL)?,
+                0 => strike(&torture.scenario, &round, dice, Signal::KILL)?,
                 _ => {
                     let share = if dice.below(2) == 0 { RECOVERY } else { 1.0 };
-                    strike_within(torture, &round, dice, Signal::KILL, share)?
+                    strike_within(&torture.scenario, &round, dice, Signal::KILL, share)?
                 }
             };
             struck |= ended.code.is_none();
@@ -87,7 +93,7 @@ pub(crate) fn signal(torture: &Torture) -> Result<Vec<Tally>> {
     for (name, signal, code) in [("SIGINT", Signal::INT, 130), ("SIGTERM", Signal::TERM, 143)] {
         let tally = torture.run("signal", torture.rounds(20), |provider, dice| {
             let mut round = Round::new(&torture.scenario, provider)?;
-            let ended = strike(torture, &round, dice, signal)?;
+            let ended = strike(&torture.scenario, &round, dice, signal)?;
             let struck = ended.code != Some(0);
             match ended.code {
                 // In the first milliseconds nobody listens yet, and nothing is begun.

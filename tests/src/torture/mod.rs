@@ -14,16 +14,16 @@ mod scenario;
 mod space;
 mod state;
 mod together;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use process::Ended;
 use report::Tally;
 use scenario::{Provider, Scenario};
 
@@ -33,16 +33,13 @@ const USAGE: &str =
 /// Kills of a run in CI; everything else is a share of it.
 const ROUNDS: usize = 100;
 
-/// After a run that was met, the next is taken to last a little longer: so the last moments of a run are met as well.
-const SLOWER: f64 = 1.05;
-
 /// Rounds that run side by side: the machines this is for have two processors, and half of each round is waiting.
 const THREADS: usize = 2;
 
 /// A part: what it is called, and what runs it.
 type Part = fn(&Torture) -> Result<Vec<Tally>>;
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("kill", kills::kill),
     ("compound", kills::compound),
     ("signal", kills::signal),
@@ -52,6 +49,7 @@ const PARTS: [(&str, Part); 9] = [
     ("file-limit", space::limit),
     ("power-loss", power::loss),
     ("together", together::together),
+    ("versions", versions::versions),
 ];
 
 /// What every part works with.
@@ -60,8 +58,6 @@ pub(crate) struct Torture {
     pub(crate) seed: u64,
     /// Kills; each part takes its share.
     rounds: usize,
-    /// What an undisturbed run takes at present, beside another round.
-    usual: Mutex<Duration>,
     /// The one round to repeat.
     round: Option<usize>,
     /// Rounds of each part so far: one that strikes in several ways counts them all.
@@ -72,21 +68,6 @@ impl Torture {
     /// So many rounds for a part that has `of_hundred` in CI; at least one.
     pub(crate) fn rounds(&self, of_hundred: usize) -> usize {
         (self.rounds * of_hundred).div_ceil(ROUNDS).max(1)
-    }
-
-    /// What an undisturbed run takes at present.
-    pub(crate) fn usual(&self) -> Duration {
-        *lock(&self.usual)
-    }
-
-    /// Learns from a run that was to be cut off. A machine is busy with other things at times, and whatever is measured
-    /// once is soon wrong: signals would come after the end, or never near it.
-    pub(crate) fn pace(&self, ended: &Ended) {
-        let mut usual = lock(&self.usual);
-        *usual = match ended.code {
-            Some(0) => ended.took,
-            _ => usual.mul_f64(SLOWER),
-        };
     }
 
     /// Runs rounds side by side and adds up what they say. Each has dice of its own, so that any can be repeated alone.
@@ -216,11 +197,9 @@ fn run() -> Result<bool> {
         scenario: Scenario::prepare()?,
         seed: arguments.seed,
         rounds: arguments.rounds,
-        usual: Mutex::default(),
         round: arguments.round,
         played: Mutex::default(),
     };
-    *lock(&torture.usual) = torture.scenario.usual;
     let mut tallies = Vec::new();
     for (name, part) in PARTS {
         if arguments.only.is_empty() || arguments.only.iter().any(|only| only == name) {

@@ -123,7 +123,7 @@ pub(crate) fn full(torture: &Torture) -> Result<Vec<Tally>> {
             torture.scenario.fill(&data)?;
             disk.fill(free)?;
             let what = || format!("{kind} with {free} bytes free");
-            let ended = process::run(torture.scenario.sync(&round.place), round.deadline())
+            let ended = process::run(torture.scenario.command(&round.place), round.deadline())
                 .with_context(what)?;
             let struck = ended.code != Some(0);
             if struck {
@@ -153,7 +153,7 @@ pub(crate) fn limit(torture: &Torture) -> Result<Vec<Tally>> {
         let mut round = Round::new(&torture.scenario, provider)?;
         let size = std::fs::metadata(round.place.store())?.len();
         let blocks = size * (10 + dice.next() % 150) / 100 / 512;
-        let plain = torture.scenario.sync(&round.place);
+        let plain = torture.scenario.command(&round.place);
         let ignores = dice.number.is_multiple_of(2);
         let trap = if ignores { "trap '' XFSZ; " } else { "" };
         let mut command = Command::new("sh");

@@ -7,15 +7,17 @@ use anyhow::{Context as _, Result};
 use rusqlite::Connection;
 use storage_core::{ContentHash, InputHash};
 
-/// Everything that a reader can see: every row with its vector, bit for bit, and the generation.
+/// Everything that a reader can see: every row with its vector, bit for bit, and the generation; and how many versions
+/// could be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digest {
-    rows: Vec<u8>,
+    pub(crate) rows: Vec<u8>,
     generation: i64,
+    pub(crate) ready: i64,
 }
 
 const ROWS: &str = "\
-SELECT c.name, c.generation, r.document, r.chunk, r.title, r.body, r.category, r.subcategory, r.metadata,
+SELECT c.name, r.document, r.chunk, r.title, r.body, r.category, r.subcategory, r.metadata,
     r.locator_row, r.record_hash, i.input_hash, v.embedding
 FROM embedding_records AS r
 JOIN collections AS c ON c.collection_id = r.collection_id
@@ -36,12 +38,12 @@ impl Digest {
             }
             text.push(b'\n');
         }
-        let generation =
-            copy.connection
-                .query_row("SELECT generation FROM store_state", (), |row| row.get(0))?;
+        let number = |sql: &str| copy.connection.query_row(sql, (), |row| row.get(0));
+        let ready = "SELECT count(*) FROM collection_versions WHERE state = 'ready'";
         Ok(Self {
             rows: ContentHash::of(&text).as_bytes().to_vec(),
-            generation,
+            generation: number("SELECT generation FROM store_state")?,
+            ready: number(ready)?,
         })
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn together(torture: &Torture) -> Result<Vec<Tally>> {
         let mut start = |role: Role, number: usize| -> Result<()> {
             let command = match &role {
                 Role::Writer { patient } => {
-                    let mut command = torture.scenario.sync(&round.place);
+                    let mut command = torture.scenario.command(&round.place);
                     command.args(["--wait", if *patient { "60s" } else { "0s" }]);
                     command
                 }
