@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::bench::figure::Figure;
 use crate::bench::product::{Product, Provider, number};
 use crate::bench::report;
-use sets::{CASES, Case};
+use sets::{CASES, Case, Reference, reference_text};
 
 /// Where the sets lie when nobody says: beside the checkout, as the project's developers keep them.
 const DEFAULT_DATA: &str = "../shared/data";
@@ -41,6 +41,8 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) entries: f64,
     pub(crate) local: Score,
+    /// The model that reads English, on what is English, and its own reference.
+    pub(crate) english: Option<(Score, String)>,
     pub(crate) hash: Score,
     /// What the reference implementation reached, and on what.
     pub(crate) reference: String,
@@ -70,7 +72,8 @@ pub(crate) fn run(product: &Product, data: &[PathBuf]) -> Result<Vec<Figure>> {
         directory: tempfile::tempdir()?,
         filled: BTreeMap::new(),
     };
-    let (mut rows, mut figures, mut model) = (Vec::new(), Vec::new(), Model::default());
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
+    let (mut model, mut english_model) = (Model::default(), Model::default());
     for case in CASES {
         let Some(set) = find(data, case.set) else {
             eprintln!(
@@ -90,12 +93,21 @@ pub(crate) fn run(product: &Product, data: &[PathBuf]) -> Result<Vec<Figure>> {
         let local = stores.ask(&source, &questions, case.recipe, &Provider::Local)?;
         let hash = stores.ask(&source, &questions, case.recipe, &Provider::Hash)?;
         model = model_of(&local.answer)?;
+        let english = if case.english {
+            let asked = stores.ask(&source, &questions, case.recipe, &Provider::English)?;
+            english_model = model_of(&asked.answer)?;
+            let reference = reference_text(case.english_reference);
+            Some((score(&asked.answer, case.language)?, reference))
+        } else {
+            None
+        };
         let row = Row {
+            english,
             name: case.name.to_owned(),
             entries: local.entries,
             local: score(&local.answer, case.language)?,
             hash: score(&hash.answer, case.language)?,
-            reference: case.reference_text(),
+            reference: reference_text(case.reference),
         };
         figures.extend(case_figures(case, &row));
         rows.push(row);
@@ -105,7 +117,7 @@ pub(crate) fn run(product: &Product, data: &[PathBuf]) -> Result<Vec<Figure>> {
         eprintln!("bench: eval: no set was found, so {PAGE} stays as it is");
     } else {
         let page = checkout.join(PAGE);
-        std::fs::write(&page, report::page(&rows, &model))
+        std::fs::write(&page, report::page(&rows, &model, &english_model))
             .with_context(|| format!("cannot write {}", page.display()))?;
         eprintln!("bench: eval: wrote {PAGE}");
     }
@@ -151,6 +163,7 @@ fn golden(
                 .map_or_else(|| NAME.to_owned(), |language| format!("{NAME}, {language}")),
             entries: local.entries,
             local: score(&local.answer, language)?,
+            english: None,
             hash: score(&hash.answer, language)?,
             reference: String::new(),
         };
@@ -172,28 +185,28 @@ fn golden(
 }
 
 fn case_figures(case: &Case, row: &Row) -> Vec<Figure> {
-    let figure = |what: &str, ours: f64, reference: Option<f64>| {
-        let figure = Figure::new("eval", format!("{}: {what}", case.name), "", ours);
-        match reference {
-            Some(value) => figure
-                .beside("reference", value)
-                .at_least_beside_less(case.tolerance),
-            None => figure,
-        }
+    let two = |name: String, score: &Score, reference: Option<Reference>| {
+        let figure = |what: &str, ours: f64, reference: Option<f64>| {
+            let figure = Figure::new("eval", format!("{name}: {what}"), "", ours);
+            match reference {
+                Some(value) => figure
+                    .beside("reference", value)
+                    .at_least_beside_less(case.tolerance),
+                None => figure,
+            }
+        };
+        let top3 = reference.and_then(|reference| reference.top3);
+        [
+            figure("top-1", score.top1, reference.map(|found| found.top1)),
+            figure("top-3", score.top3, top3),
+        ]
     };
-    let reference = case.reference;
-    vec![
-        figure(
-            "top-1",
-            row.local.top1,
-            reference.map(|reference| reference.top1),
-        ),
-        figure(
-            "top-3",
-            row.local.top3,
-            reference.and_then(|reference| reference.top3),
-        ),
-    ]
+    let mut figures = two(case.name.to_owned(), &row.local, case.reference).to_vec();
+    if let Some((score, _)) = &row.english {
+        let name = format!("{}, all-MiniLM-L6-v2", case.name);
+        figures.extend(two(name, score, case.english_reference));
+    }
+    figures
 }
 
 /// The folder of a set: a given folder has it, or is it.
@@ -222,7 +235,7 @@ impl Stores<'_> {
     ) -> Result<Asked> {
         let source = std::path::absolute(source)?;
         let questions = std::path::absolute(questions)?;
-        let name = provider.name();
+        let name = provider.model().unwrap_or(provider.name());
         let key = format!("{name} {} {}", source.display(), recipe.unwrap_or_default());
         let file = if self.filled.contains_key(&key) {
             self.file(&key)

@@ -78,6 +78,13 @@ impl Figure {
         self.bounded(target.trim_end().to_owned(), ok)
     }
 
+    /// Must not be less than this.
+    pub(crate) fn at_least(self, bound: f64) -> Self {
+        let ok = self.ours.is_some_and(|ours| ours >= bound);
+        let target = format!(">= {} {}", number(bound), self.unit);
+        self.bounded(target.trim_end().to_owned(), ok)
+    }
+
     /// Must be exactly this.
     pub(crate) fn exactly(self, bound: f64) -> Self {
         let ok = self.ours.is_some_and(|ours| (ours - bound).abs() < 1e-9);

@@ -23,7 +23,10 @@ pub(crate) struct Product {
 #[derive(Debug, Clone)]
 pub(crate) enum Provider {
     Hash,
+    /// The default model in process.
     Local,
+    /// The model in process that reads English.
+    English,
     /// An OpenAI-compatible API at this address.
     Api(String),
 }
@@ -32,8 +35,17 @@ impl Provider {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Hash => "hash",
-            Self::Local => "local",
+            Self::Local | Self::English => "local",
             Self::Api(_) => "openai",
+        }
+    }
+
+    /// The model to name, where the provider has more than one.
+    pub(crate) fn model(&self) -> Option<&'static str> {
+        match self {
+            Self::Local => Some("multilingual-e5-small"),
+            Self::English => Some("all-MiniLM-L6-v2"),
+            Self::Hash | Self::Api(_) => None,
         }
     }
 }
@@ -95,6 +107,9 @@ impl Product {
         let mut command = Command::new(&self.binary);
         clean(&mut command, store.parent().unwrap_or(Path::new(".")));
         command.env("EMBEDDING_PROVIDER", provider.name());
+        if let Some(model) = provider.model() {
+            command.env("EMBEDDING_MODEL_NAME", model);
+        }
         if let Provider::Api(url) = provider {
             command.env("EMBEDDING_BASE_URL", format!("{url}/v1"));
             command.env("EMBEDDING_API_KEY", "bench");
