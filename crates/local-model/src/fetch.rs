@@ -147,11 +147,7 @@ pub fn verify(location: &Location) -> Result<(), ModelError> {
     for (file, path) in model.files.iter().zip(model.paths(path)) {
         let (length, digest) = file_digest(&path).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
-                let message = format!(
-                    "no {} at {}; run `{fetch}`",
-                    model.called(&path),
-                    path.display()
-                );
+                let message = format!("{}; run `{fetch}`", model.not_there(&path));
                 ModelError::new(ModelErrorKind::Missing, message)
             } else {
                 storage("read", &path, error)

@@ -212,11 +212,13 @@ impl KnownModel {
         std::iter::once(weights.to_owned()).chain(beside).collect()
     }
 
-    /// What a file of the model is called where it is missed.
-    pub(crate) fn called(&self, path: &Path) -> &'static str {
+    /// Says that a file of the model is not where it should be.
+    pub(crate) fn not_there(&self, path: &Path) -> String {
         let name = path.file_name().unwrap_or_default();
-        let companion = self.companions().iter().find(|file| name == file.name);
-        companion.map_or("model weights", |file| file.name)
+        match self.companions().iter().find(|file| name == file.name) {
+            Some(file) => format!("no {} at {}", file.name, path.display()),
+            None => format!("no model weights at {}", path.display()),
+        }
     }
 
     /// The command that gets the files again.

@@ -321,9 +321,8 @@ fn map(model: &KnownModel, path: &Path) -> Result<Arc<ModelBytes>, ModelError> {
         let fetch = model.fetch_command();
         let (kind, message) = if source.kind() == std::io::ErrorKind::NotFound {
             let message = format!(
-                "no {} at {}; run `{fetch}`, or name the weights with --model-path",
-                model.called(path),
-                path.display()
+                "{}; run `{fetch}`, or name the weights with --model-path",
+                model.not_there(path)
             );
             (ModelErrorKind::Missing, message)
         } else {

@@ -2,9 +2,9 @@
 //!
 //! The steps of Google's `BasicTokenizer`, in its order: control characters go, white space becomes a space, every CJK
 //! ideograph stands alone, accents go (decompose, drop nonspacing marks), letters become lower case; then words are what
-//! lies between white space, and every punctuation sign is a word of its own. A character follows from Unicode's general
-//! category, of a newer Unicode than the model's authors had: the two hundred signs of rare scripts that came since are in
-//! no vocabulary of theirs anyway.
+//! lies between white space, and every punctuation sign is a word of its own. What a character is follows from Unicode's
+//! general category, of a newer Unicode than the reference tokenizer has: it takes 693 of 1,112,064 characters for something
+//! else, all of scripts and signs that came since and are in no vocabulary of such a model anyway.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
