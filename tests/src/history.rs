@@ -182,6 +182,7 @@ pub fn stores() -> Vec<(PathBuf, Left)> {
         .filter(|path| path.extension().is_some_and(|end| end == "db"))
         .collect();
     found.sort();
+    assert!(!found.is_empty(), "fixtures/stores holds no store");
     let said = |path: &Path| {
         let text = std::fs::read_to_string(path.with_extension("json")).unwrap();
         serde_json::from_str(&text).unwrap()
