@@ -69,13 +69,13 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
     // What cannot be compared with is said before anything is paid for, too.
     let against = match args.baseline.as_deref() {
         None => None,
-        Some("last") => Some(Against::Kept(last(collection, version)?)),
+        Some("last") => Some(Against::Kept(Box::new(last(collection, version)?))),
         Some(named) => Some(Against::Version(other(
             &status, collection, version, named,
         )?)),
     };
     let mut measuring = Measuring::new(app, &golden);
-    let mut asking = Asking {
+    let asking = Asking {
         app,
         store: &*store,
         status: &status,
@@ -87,7 +87,8 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
     let mut notes = Vec::new();
     let baseline = match against {
         None => None,
-        Some(Against::Kept((id, record))) => {
+        Some(Against::Kept(kept)) => {
+            let (id, record) = *kept;
             let comparison = measured.against_record(&record);
             if comparison.questions == 0 {
                 return Err(usage(format!(
@@ -146,7 +147,7 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
 }
 
 enum Against<'s> {
-    Kept((String, EvaluationRecord)),
+    Kept(Box<(String, EvaluationRecord)>),
     Version(&'s Version),
 }
 
@@ -161,7 +162,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     async fn ask(
-        &mut self,
+        &self,
         measuring: &mut Measuring<'_>,
         version: &Version,
     ) -> Result<Measured, Failure> {
