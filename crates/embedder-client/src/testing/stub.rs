@@ -385,7 +385,11 @@ fn vectors(
 ) -> String {
     let vector = |text: &String| -> Vec<f32> {
         let mut output = vec![0u8; full * 2];
-        fill(text, &mut output);
+        // Every model has vectors of its own; those of the usual one lie in stores that are kept.
+        match model {
+            "stub-model" => fill(text, &mut output),
+            _ => fill(&format!("{model}: {text}"), &mut output),
+        }
         output
             .chunks_exact(2)
             .take(wanted)
