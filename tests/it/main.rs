@@ -47,4 +47,5 @@ mod support;
 mod time;
 mod troubleshooting;
 mod versions;
+mod versions_kept;
 mod writers;

@@ -147,8 +147,7 @@ fn belong_to_the_store(file: &File, lock: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        let (Ok(own), Ok(store)) = (file.metadata(), std::fs::metadata(lock.with_extension("")))
-        else {
+        let (Ok(own), Ok(store)) = (file.metadata(), std::fs::metadata(store_of(lock))) else {
             return;
         };
         if own.uid() != store.uid()
@@ -159,6 +158,16 @@ fn belong_to_the_store(file: &File, lock: &Path) {
     }
     #[cfg(not(unix))]
     let _ = (file, lock);
+}
+
+/// The store that a lock is of: its own, or that of a build in it.
+#[cfg(unix)]
+fn store_of(lock: &Path) -> PathBuf {
+    let store = lock.with_extension("");
+    if store.extension().is_some_and(|end| end == "build") {
+        return store.with_extension("");
+    }
+    store
 }
 
 /// The holder's words; `None` between taking the lock and saying so.

@@ -12,7 +12,7 @@ use storage_core::{
 };
 
 use crate::estimate::Estimate;
-use crate::execute::SyncContext;
+use crate::execute::{SyncContext, forced};
 use crate::run::Run;
 use crate::work::afford;
 use crate::{SyncError, SyncErrorKind, Target};
@@ -32,6 +32,8 @@ pub struct BuildOptions {
     pub embed_text: Option<EmbedText>,
     /// Pay for everything anew, though vectors of the same model are stored.
     pub force_recompute: bool,
+    /// This version and no other: its model and its recipe, which the embedder must be of.
+    pub version: Option<VersionId>,
 }
 
 /// What a build would do; writes nothing.
@@ -44,7 +46,7 @@ pub async fn prepare_build(
     options: &BuildOptions,
 ) -> Result<BuildPlan, SyncError> {
     let status = context.store.status().await?;
-    let (target, embed_text) = choose(context, &status, collection, options)?;
+    let (target, embed_text) = choose(context, &status, collection, options).await?;
     let version = version_of(&target, &embed_text);
     let missing = Missing::of(context, collection, &target, &embed_text).await?;
     let found = status.collection(collection);
@@ -83,7 +85,7 @@ pub async fn build(
     options: &BuildOptions,
 ) -> Result<BuildReport, SyncError> {
     let status = context.store.status().await?;
-    let (target, embed_text) = choose(context, &status, collection, options)?;
+    let (target, embed_text) = choose(context, &status, collection, options).await?;
     let version = version_of(&target, &embed_text);
     if let (Some(found), Some(id)) = (status.collection(collection), version)
         && let Some(version) = found.version(&id)
@@ -185,9 +187,10 @@ pub fn require_finished(collection: &CollectionName, version: &Version) -> Resul
         SyncErrorKind::Version,
         format!(
             "version {} of collection {collection} is not finished: {} rows have a vector in it; finish it with \
-             `smart-support model build`",
+             `smart-support model build {}`",
             version.id.short(),
-            version.records
+            version.records,
+            version.id.short()
         ),
     ))
 }
@@ -264,6 +267,7 @@ async fn work(
             afford(&context.meter, to_embed, missing.tokens)?;
         }
         report.seconds.plan += started.elapsed().as_secs_f64();
+        missing.require_a_text(context, embed_text).await?;
         let started = Instant::now();
         missing.embed(context, run, embed_text).await?;
         report.seconds.embed += started.elapsed().as_secs_f64();
@@ -289,6 +293,7 @@ async fn work(
             }
         }
         let rows = changes.binds.len();
+        report.rows += missing.bound;
         context.progress.applying(rows);
         match context.store.apply(changes).await {
             Ok(applied) => {
@@ -298,14 +303,19 @@ async fn work(
                 report.seconds.store += started.elapsed().as_secs_f64();
                 return Ok(());
             }
-            // A sync came between: its rows are looked at next, and what is paid for stays so.
-            Err(error) if error.kind() == StoreErrorKind::Conflict && attempt < ATTEMPTS => {
+            // A sync came between: its rows are looked at next, and what is paid for stays so. Or somebody removed a
+            // vector that nothing referred to yet: it is missing next time.
+            Err(error) if can_look_again(error.kind()) && attempt < ATTEMPTS => {
                 context.progress.conflict();
             }
             Err(error) => return Err(SyncError::of_apply(error)),
         }
     }
     Ok(())
+}
+
+fn can_look_again(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Conflict | StoreErrorKind::Model)
 }
 
 fn empty(context: &SyncContext<'_>, collection: &CollectionName, base: Generation) -> ChangeSet {
@@ -329,9 +339,9 @@ fn version_of(target: &Target, embed_text: &EmbedText) -> Option<VersionId> {
     Some(VersionId::of(target.id()?, embed_text.as_str()))
 }
 
-/// The space and the recipe of the version to build: one of the collection's own that was begun or fits, else the
-/// space that its model has anywhere in the store.
-fn choose(
+/// The space and the recipe of the version to build: the one that was named, one of the collection's own that was begun
+/// or fits, else the space that its model has anywhere in the store.
+async fn choose(
     context: &SyncContext<'_>,
     status: &StoreStatus,
     collection: &CollectionName,
@@ -344,44 +354,45 @@ fn choose(
             SyncError::new(
                 SyncErrorKind::Version,
                 format!(
-                    "collection {collection} has no rows to build a version of; fill it with `smart-support migrate                      --faq-path FILE`"
+                    "collection {collection} has no rows to build a version of; fill it with \
+                     `smart-support migrate --faq-path FILE`"
                 ),
             )
         })?;
+    let embedder = &*context.embedder;
+    if let Some(id) = &options.version {
+        let (_, version) = find(status, collection, id)?;
+        let target = status.space(&version.space).map_or_else(
+            || Target::fresh(embedder, ""),
+            |space| Target::Known(space.clone()),
+        );
+        return Ok((target, recipe(collection, version)?));
+    }
     let own = match found.active_version() {
         Some(active) => recipe(collection, active)?,
         None => EmbedText::default(),
     };
     let embed_text = options.embed_text.clone().unwrap_or(own);
-    let spec = context.embedder.spec();
+    if options.force_recompute {
+        let target = forced(context, status, collection, &embed_text).await?;
+        return Ok((target, embed_text));
+    }
+    let spec = embedder.spec();
     let of_model = |version: &&Version| {
         version.embed_text == embed_text.as_str()
             && status
                 .space(&version.space)
                 .is_some_and(|space| spec.is(&space.model))
     };
-    let is_active = |version: &&Version| found.active.as_ref() == Some(&version.id);
-    let mut fitting = found.versions.iter().filter(of_model);
-    let begun = if options.force_recompute {
-        fitting.find(|version| version.state == VersionState::Building)
-    } else {
-        let fitting: Vec<&Version> = fitting.collect();
-        let active = fitting.iter().find(|version| is_active(version));
-        active.or(fitting.last()).copied()
-    };
-    if let Some(space) = begun.and_then(|version| status.space(&version.space)) {
-        return Ok((Target::Known(space.clone()), embed_text));
-    }
-    let embedder = &*context.embedder;
-    let target = if options.force_recompute {
-        Target::forced(status, embedder, context.run.as_str())
-    } else if let Some(active) = status
-        .active(collection)
-        .filter(|space| spec.is(&space.model))
-    {
-        Target::Known(active.clone())
-    } else {
-        Target::shared(status, embedder)
+    let is_active = |version: &&&Version| found.active.as_ref() == Some(&version.id);
+    let fitting: Vec<&Version> = found.versions.iter().filter(of_model).collect();
+    let begun = fitting.iter().find(is_active).or(fitting.last());
+    let target = match begun.and_then(|version| status.space(&version.space)) {
+        Some(space) => Target::Known(space.clone()),
+        None => match status.active(collection) {
+            Some(active) if spec.is(&active.model) => Target::Known(active.clone()),
+            _ => Target::shared(status, embedder),
+        },
     };
     Ok((target, embed_text))
 }

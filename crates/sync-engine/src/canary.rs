@@ -74,6 +74,24 @@ pub(crate) fn is_due(canaries: &Canaries, now: Timestamp) -> bool {
             .is_none_or(|at| now.0.saturating_sub(at.0) > DAY)
 }
 
+/// Whether a space that was begun can be gone on with: what is known of its provider is fresh, or is asked for now.
+pub(crate) async fn is_same(
+    context: &SyncContext<'_>,
+    space: &EmbeddingSpace,
+) -> Result<bool, SyncError> {
+    let canaries = context.store.canaries(&space.id).await?;
+    let now = (context.clock)();
+    if !is_due(&canaries, now) {
+        return Ok(true);
+    }
+    let (seen, spend) = ask(context, space, &canaries.texts).await?;
+    context.store.put_embeddings(&[], &spend, now).await?;
+    if seen.is_ok() {
+        context.store.record_canaries(&space.id, &[], now).await?;
+    }
+    Ok(seen.is_ok())
+}
+
 /// Asks the provider of the version that a collection serves whether it is the one it was, and remembers that it is. A
 /// space without texts of its own takes some from the rows.
 ///

@@ -8,10 +8,11 @@ use std::time::Instant;
 use embedder_client::{BatchLimits, Embedder, Meter};
 use faq_source::SourceSnapshot;
 use storage_core::{
-    Binding, ChangeSet, CollectionName, CollectionStatus, ContentHash, EmbeddingStore, InputHash,
-    Row, RunId, RunKind, StoreErrorKind, Timestamp, VectorKey, VersionSpec,
+    Binding, ChangeSet, CollectionName, CollectionStatus, ContentHash, EmbedText, EmbeddingStore,
+    InputHash, Row, RunId, RunKind, StoreErrorKind, StoreStatus, Timestamp, VectorKey, VersionSpec,
 };
 
+use crate::canary;
 use crate::companion;
 use crate::draft::{Draft, Stored};
 use crate::estimate::Estimate;
@@ -144,11 +145,7 @@ async fn plan(
     let store = context.store;
     let status = store.status().await?;
     let known = status.collection(collection);
-    let target = if policy.force_recompute && known.is_some_and(|known| known.active.is_some()) {
-        Target::forced(&status, &*context.embedder, context.run.as_str())
-    } else {
-        Target::incremental(&status, collection, &*context.embedder)?
-    };
+    let mut policy = policy;
     let embed_text = known
         .map_or(Ok(None), CollectionStatus::embed_text)
         .map_err(|error| {
@@ -157,6 +154,26 @@ async fn plan(
                 format!("collection {collection}: {error}"),
             )
         })?;
+    if let (Some(set), Some(served)) = (&policy.embed_text, &embed_text)
+        && set != served
+        && !policy.force_recompute
+        && known.is_some_and(|known| has_recipe(known, set))
+    {
+        // As with models: what a promotion switched to is not switched back by a setting.
+        tracing::warn!(
+            "Collection {collection} serves the recipe {:?} now, the settings say {:?}: going with what it serves",
+            served.as_str(),
+            set.as_str()
+        );
+        policy.embed_text = None;
+    }
+    let target = if policy.force_recompute && known.is_some_and(|known| known.active.is_some()) {
+        let recipe = policy.embed_text.clone().or_else(|| embed_text.clone());
+        let recipe = recipe.unwrap_or_default();
+        forced(context, &status, collection, &recipe).await?
+    } else {
+        Target::incremental(&status, collection, &*context.embedder)?
+    };
     let (generation, fingerprints) = store.fingerprints(collection).await?;
     let stored = Stored {
         collection: collection.clone(),
@@ -176,6 +193,29 @@ async fn plan(
     let mut plan = draft.finish(documents)?;
     plan.companions = known.map(companion::of).unwrap_or_default();
     Ok(plan)
+}
+
+fn has_recipe(known: &CollectionStatus, recipe: &EmbedText) -> bool {
+    let mut versions = known.versions.iter();
+    versions.any(|version| version.embed_text == recipe.as_str())
+}
+
+/// The space for embedding a collection anew. One that was begun with a model that the provider no longer serves is
+/// passed over: its vectors and the new ones would be of two models.
+pub(crate) async fn forced(
+    context: &SyncContext<'_>,
+    status: &StoreStatus,
+    collection: &CollectionName,
+    embed_text: &EmbedText,
+) -> Result<Target, SyncError> {
+    let (embedder, run) = (&*context.embedder, context.run.as_str());
+    let target = Target::forced(status, collection, embed_text, embedder, run);
+    if let Target::Known(space) = &target
+        && !canary::is_same(context, space).await?
+    {
+        return Ok(Target::fresh(embedder, run));
+    }
+    Ok(target)
 }
 
 async fn execute(

@@ -2,7 +2,8 @@
 
 use embedder_client::Embedder;
 use storage_core::{
-    CollectionName, EmbeddingModel, EmbeddingSpace, ModelSpec, SpaceId, StoreStatus,
+    CollectionName, EmbedText, EmbeddingModel, EmbeddingSpace, ModelSpec, SpaceId, StoreStatus,
+    VersionState,
 };
 
 use crate::{SyncError, SyncErrorKind};
@@ -60,30 +61,55 @@ impl Target {
         Ok(Self::shared(status, embedder))
     }
 
-    /// The registered space of the embedder's model, or a new one: equal texts have one vector, whichever collection
-    /// they belong to.
+    /// The space that the embedder's model has in the store, or a new one: equal texts have one vector, whichever
+    /// collection they belong to. After a forced recompute that is the space that some collection serves.
     pub(crate) fn shared(status: &StoreStatus, embedder: &dyn Embedder) -> Self {
         let spec = embedder.spec();
-        let registered = status
+        let of_model = |space: &&EmbeddingSpace| spec.is(&space.model);
+        let plain = status
             .spaces
             .iter()
-            .find(|space| space.nonce.is_empty() && spec.is(&space.model));
-        registered.map_or_else(
+            .filter(of_model)
+            .find(|space| space.nonce.is_empty());
+        let served = status
+            .collections
+            .iter()
+            .filter_map(|found| status.active(&found.name))
+            .filter(of_model)
+            .max_by_key(|space| space.created_at);
+        plain.or(served).map_or_else(
             || Self::fresh(embedder, ""),
             |space| Self::Known(space.clone()),
         )
     }
 
-    /// Chooses the space for a forced recompute: one that an earlier run left behind, else a new one.
-    pub(crate) fn forced(status: &StoreStatus, embedder: &dyn Embedder, nonce: &str) -> Self {
+    /// Chooses the space for embedding a collection anew: one that an earlier run of this kind began or filled and that
+    /// was never served, so that nothing is paid for twice; else a new one.
+    pub(crate) fn forced(
+        status: &StoreStatus,
+        collection: &CollectionName,
+        embed_text: &EmbedText,
+        embedder: &dyn Embedder,
+        nonce: &str,
+    ) -> Self {
         let spec = embedder.spec();
         let of_model = |space: &&EmbeddingSpace| spec.is(&space.model);
-        let left = status
-            .spaces
-            .iter()
-            .filter(of_model)
-            .find(|space| !status.is_used(&space.id));
-        if let Some(space) = left {
+        let begun = status.collection(collection).and_then(|found| {
+            let served = [&found.active, &found.previous];
+            let waiting = found.versions.iter().rev().filter(|version| {
+                version.state != VersionState::Retired
+                    && version.embed_text == embed_text.as_str()
+                    && !served.contains(&&Some(version.id.clone()))
+            });
+            let mut spaces = waiting.filter_map(|version| status.space(&version.space));
+            // A space without a nonce was built in the ordinary way, from vectors that were there.
+            spaces.find(|space| of_model(space) && !space.nonce.is_empty())
+        });
+        let left = || {
+            let mut spaces = status.spaces.iter().filter(of_model);
+            spaces.find(|space| !status.is_used(&space.id))
+        };
+        if let Some(space) = begun.or_else(left) {
             return Self::Known(space.clone());
         }
         let nonce = if status.spaces.iter().any(|space| of_model(&space)) {
@@ -94,7 +120,7 @@ impl Target {
         Self::fresh(embedder, nonce)
     }
 
-    fn fresh(embedder: &dyn Embedder, nonce: &str) -> Self {
+    pub(crate) fn fresh(embedder: &dyn Embedder, nonce: &str) -> Self {
         Self::New {
             spec: embedder.spec().clone(),
             provider: embedder.provider().to_owned(),

@@ -73,8 +73,8 @@ pub(crate) fn afford(meter: &Meter, texts: usize, tokens: u64) -> Result<(), Syn
     Err(SyncError::new(
         SyncErrorKind::Budget,
         format!(
-            "{texts} texts need about {tokens} tokens, and the budget allows {allowed}: nothing was sent; allow more, or \
-             take a part with --only or --category"
+            "{texts} texts need about {tokens} tokens, and the budget allows {allowed}: nothing was sent; allow more \
+             with --max-cost"
         ),
     ))
 }

@@ -59,7 +59,7 @@ pub(crate) struct SpendArgs {
 /// `model build`.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// The model, instead of EMBEDDING_MODEL_NAME
+    /// The model, instead of EMBEDDING_MODEL_NAME; or the id of a version, to finish it or bring it up to date
     pub(crate) name: Option<String>,
     /// What is embedded of each entry, instead of the served version's recipe
     #[arg(long, value_name = "RECIPE")]

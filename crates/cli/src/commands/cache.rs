@@ -34,7 +34,8 @@ pub(crate) async fn run(app: &App, command: &CacheCommand) -> Result<ExitCode, F
                         "--older-than is {older_than:?}; expected a time such as 90d"
                     ))
                 })?;
-            let store = app.open(Access::Write, None)?;
+            // Not beside a build: what it has paid for is not referred to before it is done.
+            let store = app.open(Access::Turns, None)?;
             // One millisecond on, so that "older than nothing" takes what was stored in this one.
             let removed = store
                 .prune(Timestamp(now.0.saturating_sub(age).saturating_add(1)))

@@ -11,7 +11,7 @@ use super::{PAGE, empty, version_of};
 use crate::estimate::estimated_tokens;
 use crate::execute::SyncContext;
 use crate::run::Run;
-use crate::{FailedRow, SyncError, Target};
+use crate::{FailedRow, SyncError, SyncErrorKind, Target};
 
 /// The rows that a version lacks, and what is known of their texts.
 pub(super) struct Missing {
@@ -24,6 +24,8 @@ pub(super) struct Missing {
     pub(super) to_embed: Vec<(InputHash, DocumentKey)>,
     pub(super) tokens: u64,
     pub(super) failed: Vec<FailedRow>,
+    /// Rows that have their vector already.
+    pub(super) bound: usize,
 }
 
 impl Missing {
@@ -44,6 +46,7 @@ impl Missing {
             to_embed: Vec::new(),
             tokens: 0,
             failed: Vec::new(),
+            bound: 0,
         };
         let mut lengths: BTreeMap<InputHash, u64> = BTreeMap::new();
         for page in keys.chunks(PAGE) {
@@ -108,6 +111,70 @@ impl Missing {
         Ok(true)
     }
 
+    /// Refers the rows whose vectors have just come to them, so that they are seen to be there, and spared by whoever
+    /// removes what nothing refers to. A conflict is met later, by the change that counts.
+    async fn bind(
+        &mut self,
+        context: &SyncContext<'_>,
+        run: &Run<'_>,
+        embed_text: &EmbedText,
+        arrived: &BTreeSet<InputHash>,
+    ) -> Result<(), SyncError> {
+        let Target::Known(space) = &run.target else {
+            return Ok(());
+        };
+        let spec = VersionSpec {
+            space: space.id.clone(),
+            embed_text: embed_text.clone(),
+        };
+        let version = spec.id();
+        let mut changes = empty(context, &self.collection, self.generation);
+        let rows = std::mem::take(&mut self.rows);
+        let (now, later): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|(_, input)| arrived.contains(input));
+        self.rows = now;
+        changes.binds = self.bindings(&version, &spec);
+        let bound = changes.binds.len();
+        match context.store.apply(changes).await {
+            Ok(applied) => {
+                self.generation = applied.collection;
+                self.bound += bound;
+                self.rows = later;
+            }
+            Err(error) if super::can_look_again(error.kind()) => self.rows.extend(later),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Refuses a recipe that gives no text for any row before anything is written.
+    pub(super) async fn require_a_text(
+        &self,
+        context: &SyncContext<'_>,
+        embed_text: &EmbedText,
+    ) -> Result<(), SyncError> {
+        if !self.rows.is_empty() || self.failed.is_empty() {
+            return Ok(());
+        }
+        let status = context.store.status().await?;
+        let records = status
+            .collection(&self.collection)
+            .map_or(0, |found| found.records);
+        if records > self.failed.len() as u64 {
+            return Ok(());
+        }
+        Err(SyncError::new(
+            SyncErrorKind::Selection,
+            format!(
+                "the recipe {:?} gives no text for any of {} rows; its fields are question, answer, category, \
+                 subcategory, and the names of further columns",
+                embed_text.as_str(),
+                self.failed.len()
+            ),
+        ))
+    }
+
     pub(super) fn reused(&self) -> usize {
         self.stored.len()
     }
@@ -133,11 +200,15 @@ impl Missing {
             rest = after;
             let texts = read_texts(context, embed_text, page).await?;
             let embedded = run.embed(texts, String::clone, all).await?;
-            let arrived = embedded.stored.into_iter().map(|input| (input, None));
-            self.stored.extend(arrived);
+            let arrived: BTreeSet<InputHash> = embedded.stored.into_iter().collect();
+            self.stored
+                .extend(arrived.iter().map(|input| (*input, None)));
             rejected.extend(embedded.rejected);
             if !registered {
                 registered = self.register(context, run, embed_text).await?;
+            }
+            if registered && !rest.is_empty() {
+                self.bind(context, run, embed_text, &arrived).await?;
             }
         }
         for (key, input) in &self.rows {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use embedder_client::{Embedder, Meter, Purpose};
+use embedder_client::{Embedder, Meter, Purpose, SpendLimits};
 use retriever::{
     Calibration, CalibrationError, Comparison, Evaluation, GoldenQuery, SearchIndex, SearchOptions,
     compare, evaluate,
@@ -43,6 +43,7 @@ pub(crate) struct Measuring<'a> {
     app: &'a App,
     golden: &'a Golden,
     strict: bool,
+    meter: Meter,
     vectors: BTreeMap<SpaceId, Vec<Embedding>>,
 }
 
@@ -52,7 +53,16 @@ impl<'a> Measuring<'a> {
             app,
             golden,
             strict: false,
+            meter: Meter::default(),
             vectors: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps the calls within these bounds.
+    pub(crate) fn within(self, limits: SpendLimits) -> Self {
+        Self {
+            meter: Meter::new(limits),
+            ..self
         }
     }
 
@@ -135,9 +145,7 @@ impl<'a> Measuring<'a> {
                 .iter()
                 .map(|question| normalise(&question.query))
                 .collect();
-            let answer = embedder
-                .embed(&texts, Purpose::Query, &Meter::default())
-                .await?;
+            let answer = embedder.embed(&texts, Purpose::Query, &self.meter).await?;
             vectors.extend(answer.vectors);
             counter.add(questions.len());
         }

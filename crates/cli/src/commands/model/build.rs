@@ -1,6 +1,10 @@
 //! `model build`: another version, beside the one that is served.
 
+use std::sync::Arc;
+
+use embedder_client::Embedder;
 use serde::Serialize;
+use storage_core::VersionId;
 use sync_engine::{BuildOptions, BuildPlan, BuildReport, Target, build, prepare_build};
 
 use super::Spender;
@@ -8,7 +12,7 @@ use crate::app::App;
 use crate::args::BuildArgs;
 use crate::commands::estimate;
 use crate::commands::sync::dollars;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, usage};
 use crate::interrupt::{Interrupt, Phase};
 use crate::parts::{self, Access};
 use crate::wire;
@@ -39,11 +43,26 @@ struct Document {
 }
 
 pub(super) async fn run(app: &App, args: &BuildArgs) -> Result<ExitCode, Failure> {
-    let embedder = app.embedder()?;
+    let named = known(app, args).await?;
+    let embedder = match &named {
+        Some((_, embedder)) => Arc::clone(embedder),
+        None => app.embedder()?,
+    };
+    if let (Some(name), None) = (&args.name, &named)
+        && embedder.provider() == "hash"
+        && *name != embedder.spec().name
+    {
+        return Err(usage(format!(
+            "provider hash has one model, {}, and not {name:?}; leave the name out, or choose another provider with \
+             EMBEDDING_PROVIDER",
+            embedder.spec().name
+        )));
+    }
     let spender = Spender::new(app, embedder)?;
     let options = BuildOptions {
         embed_text: app.settings.embed_text()?,
         force_recompute: args.force_recompute,
+        version: named.map(|(version, _)| version),
     };
     if args.dry_run {
         let store = app.open(Access::Read, None)?;
@@ -103,6 +122,31 @@ pub(super) async fn run(app: &App, args: &BuildArgs) -> Result<ExitCode, Failure
     })
 }
 
+/// The version that the first argument names by its id, if it does: it is gone on with, or brought up to date. A
+/// collection without rows is refused here.
+async fn known(
+    app: &App,
+    args: &BuildArgs,
+) -> Result<Option<(VersionId, Arc<dyn Embedder>)>, Failure> {
+    let store = app.open(Access::Read, None)?;
+    let status = store.status().await?;
+    let collection = super::collection(app, &status)?;
+    let Some(name) = args.name.as_deref().filter(|name| is_id(name)) else {
+        return Ok(None);
+    };
+    let mut versions = collection.versions.iter();
+    let found = versions.find(|version| version.id.as_str().starts_with(name));
+    let found = found.and_then(|version| Some((version, status.space(&version.space)?)));
+    found
+        .map(|(version, space)| Ok((version.id.clone(), app.embedder_of(&status, space)?)))
+        .transpose()
+}
+
+/// The first digits of an id, at least four.
+fn is_id(name: &str) -> bool {
+    name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn print(app: &App, document: &Document, report: &BuildReport) {
     let output = app.output;
     for row in &report.failed {
@@ -141,7 +185,9 @@ fn print(app: &App, document: &Document, report: &BuildReport) {
     output.say(format!(
         "1. Prove it and serve it: smart-support model promote {id} --golden FILE"
     ));
-    output.say("2. Not content? smart-support model rollback");
+    output.say(format!(
+        "2. Not wanted after all? smart-support model delete {id}"
+    ));
 }
 
 fn dry_run(app: &App, spender: &Spender, plan: &BuildPlan) -> Result<ExitCode, Failure> {

@@ -19,15 +19,20 @@ struct Document {
 
 pub(super) async fn run(app: &App, args: &DeleteArgs) -> Result<ExitCode, Failure> {
     // A build that is under way holds its own lock: whoever gets it knows that nobody builds.
-    let access = if args.abandoned {
-        Access::Turns
-    } else {
-        Access::Write
-    };
-    let store = app.open(access, None)?;
+    let store = app.open(Access::Turns, None)?;
     let status = store.status().await?;
     let collection = super::collection(app, &status)?;
     let version = super::resolve(&status, collection, &args.version)?;
+    if args.abandoned && version.state != VersionState::Building {
+        return Err(Failure::new(
+            ExitCode::Refused,
+            format!(
+                "version {} is not being built, it is {}; leave --abandoned out to delete it",
+                version.id.short(),
+                super::list::state(collection, version)
+            ),
+        ));
+    }
     let freed = store
         .delete_version(app.collection(), &version.id, args.abandoned)
         .await

@@ -10,7 +10,8 @@ use crate::args::PromoteArgs;
 use crate::commands::eval::{
     Baseline, Golden, Measured, Measuring, Note, gate, keep, print_comparison,
 };
-use crate::exit::{ExitCode, Failure};
+use crate::commands::sync;
+use crate::exit::{ExitCode, Failure, usage};
 use crate::wire;
 
 /// How the candidate did.
@@ -49,16 +50,14 @@ pub(super) async fn prove(
     let (Some(file), Some(active)) = (&args.golden, active) else {
         return Ok(None);
     };
-    if active.id == version.id {
-        return Ok(None);
-    }
     let stale = collection.records.saturating_sub(version.records);
     if stale > 0 {
         return Err(Failure::new(
             ExitCode::Refused,
             format!(
                 "version {} lacks {stale} rows that were edited since it was complete, so it cannot be measured; bring \
-                 it up to date with `smart-support model build`, then promote it again",
+                 it up to date with `smart-support model build {}`, then promote it again",
+                version.id.short(),
                 version.id.short()
             ),
         ));
@@ -69,6 +68,13 @@ pub(super) async fn prove(
         kept_at: None,
         comparison: after.against(&before),
     };
+    if baseline.comparison.questions == 0 {
+        return Err(usage(format!(
+            "golden file {} has no question with an answer, so nothing can be proved with it; give its questions their \
+             right ids in `gold`",
+            file.display()
+        )));
+    }
     let compared = Some((&*baseline.version, &baseline.comparison));
     let notes = [
         (active.id.clone(), Note::Evaluation(before.record(None))),
@@ -120,8 +126,6 @@ async fn ask(
     file: &Path,
 ) -> Result<(Measured, Measured), Failure> {
     let golden = Golden::read(file)?;
-    // What a file says of entries that are not there could only be a miss of both.
-    let mut measuring = Measuring::new(app, &golden).knowing_every_id();
     let space = |version: &Version| {
         status.space(&version.space).ok_or_else(|| {
             let why = "lies in a space that the store does not have; see `smart-support validate`";
@@ -131,10 +135,14 @@ async fn ask(
             )
         })
     };
-    let embedder = app.embedder_of(status, space(active)?)?;
-    let before = measuring.measure(store, status, active, &*embedder);
+    let served = app.embedder_of(status, space(active)?)?;
+    let candidate = app.embedder_of(status, space(version)?)?;
+    // What a file says of entries that are not there could only be a miss of both.
+    let mut measuring = Measuring::new(app, &golden)
+        .within(sync::spend(app, &*candidate)?.limits())
+        .knowing_every_id();
+    let before = measuring.measure(store, status, active, &*served);
     let before = before.await?;
-    let embedder = app.embedder_of(status, space(version)?)?;
-    let after = measuring.measure(store, status, version, &*embedder);
+    let after = measuring.measure(store, status, version, &*candidate);
     Ok((before, after.await?))
 }

@@ -50,6 +50,16 @@ impl Spender {
         })
     }
 
+    /// One that pays for nothing, and so needs no price.
+    fn free(app: &App, embedder: Arc<dyn Embedder>) -> Result<Self, Failure> {
+        Ok(Self {
+            batches: sync::batches(app.settings.batches()?, &*embedder),
+            meter: Meter::default(),
+            embedder,
+            spend: SpendSettings::default(),
+        })
+    }
+
     pub(crate) fn reporter(&self, app: &App) -> Reporter {
         Reporter::new(
             app.output,

@@ -80,7 +80,11 @@ async fn serve(
         // Moving the pointer asks nobody, and needs no key.
         _ => Arc::new(parts::StoredModel::of(store, app.collection()).await?),
     };
-    let spender = Spender::new(app, embedder)?;
+    let spender = if stale > 0 {
+        Spender::new(app, embedder)?
+    } else {
+        Spender::free(app, embedder)?
+    };
     if stale > 0 {
         tracing::info!(
             "{stale} rows were edited since version {} was complete; they are embedded first",
