@@ -356,3 +356,27 @@ fn two_models_of_one_width_are_never_mixed() {
         ["block"]
     );
 }
+
+#[test]
+fn a_dry_run_counts_tokens_with_the_models_own_tokenizer_where_its_weights_are_at_hand() {
+    for model in [E5, MINILM] {
+        let Some((place, weights)) = with(model) else {
+            return;
+        };
+        let dry = ["migrate", "--faq-path", "faq.csv", "--offline", "--dry-run"];
+        let exact = place.json(&dry)["estimate"].clone();
+        assert_eq!(exact["tokens_by"], "tokenizer", "{model}: {exact:#}");
+        assert_eq!(exact["cost"], 0.0, "what runs in process is free");
+        // Three short texts, of about ten words each, with marks and prefixes.
+        let tokens = exact["tokens"].as_u64().unwrap();
+        assert!((30..=120).contains(&tokens), "{model}: {tokens}");
+        let text = place.run(&dry).ok().stdout;
+        assert!(text.contains("(by the model's tokenizer)"), "{text}");
+
+        // Nothing is fetched to count better.
+        fs::remove_file(weights).unwrap();
+        let guess = place.json(&dry)["estimate"].clone();
+        assert_eq!(guess["tokens_by"], "estimate", "{model}: {guess:#}");
+        assert_eq!(guess["texts"], exact["texts"]);
+    }
+}
