@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use retriever::SearchOptions;
 use storage_core::testing::fixture;
 use storage_core::{
-    ChangeSet, EmbeddingSpace, Row, RunRecord, Spend, StoreErrorKind, StoredVector, Timestamp,
-    VersionId, VersionNote,
+    Canary, ChangeSet, EmbeddingSpace, Row, RunRecord, Spend, StoreErrorKind, StoredVector,
+    Timestamp, VersionId, VersionNote,
 };
 
 use super::change::change_set;
@@ -148,10 +148,7 @@ pub(super) async fn step<S: Subject>(
             if let Some(last) = new.last_mut().filter(|_| *spoiled) {
                 last.embedding = fixture::embedding("one too many", SPACES[*space_of].1 + 1);
             }
-            let (id, at) = (space(*space_of).id, Timestamp(*at));
-            let found = subject.store().record_canaries(&id, &new, at).await;
-            let expected = model.record_canaries(&id, &new, at);
-            agrees("record_canaries", found, expected)?;
+            look(subject, model, *space_of, &new, *at).await?;
         }
         Operation::Apply(change) => {
             let changes = change_set(model, change);
@@ -360,8 +357,11 @@ async fn build<S: Subject>(
     let mut documents = model.documents(&name);
     documents.retain(|document| lacking.contains(&document.key));
     documents.truncate(rows);
-    let texts = documents.iter().map(text_of).collect();
+    let texts: BTreeSet<usize> = documents.iter().map(text_of).collect();
     pay(subject, model, version_of, &texts, at).await?;
+    let space_of = VERSIONS[version_of].0;
+    let known = texts.iter().map(|text| canary(space_of, *text, true));
+    look(subject, model, space_of, &known.collect::<Vec<_>>(), at).await?;
     let changes = ChangeSet {
         collection: name,
         source: None,
@@ -375,6 +375,20 @@ async fn build<S: Subject>(
         ..fixture::change(base)
     };
     apply(subject, model, changes).await
+}
+
+/// What the provider of a space said is noted.
+async fn look<S: Subject>(
+    subject: &S,
+    model: &mut Model,
+    space_of: usize,
+    known: &[Canary],
+    at: i64,
+) -> Result<(), Difference> {
+    let (id, at) = (space(space_of).id, Timestamp(at));
+    let found = subject.store().record_canaries(&id, known, at).await;
+    let expected = model.record_canaries(&id, known, at);
+    agrees("record_canaries", found, expected)
 }
 
 async fn point<S: Subject>(
