@@ -1,5 +1,6 @@
 //! `--plan-out` and `apply`: what was agreed on is done as it was agreed on, or not at all.
 
+mod builds;
 mod files;
 
 use std::os::unix::fs::PermissionsExt;

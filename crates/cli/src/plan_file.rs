@@ -21,6 +21,8 @@ use crate::{app, parts, private_file, wire};
 const SCHEMA: u32 = 1;
 /// The kind of a plan that brings a source into a store.
 pub(crate) const SYNC: &str = "sync";
+/// A version to be built.
+pub(crate) const BUILD: &str = "build";
 /// Bytes of a plan of a million rows, and some.
 const LARGEST: u64 = 256 << 20;
 /// What stands between the plan and its digest.
@@ -281,7 +283,7 @@ impl PlanFile {
                 ),
             ));
         }
-        if probe.kind != SYNC {
+        if ![SYNC, BUILD].contains(&probe.kind.as_str()) {
             return Err(usage(format!(
                 "the plan {shown} is of kind {:?}, which this build cannot apply",
                 probe.kind

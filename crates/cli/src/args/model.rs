@@ -70,6 +70,9 @@ pub(crate) struct BuildArgs {
     /// Show what would be done, write nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
+    /// Write what would be done into this file, for `apply`, and do nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan_out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) spend: SpendArgs,
 }

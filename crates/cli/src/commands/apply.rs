@@ -2,11 +2,14 @@
 
 use crate::app::App;
 use crate::args::ApplyArgs;
-use crate::commands::sync;
+use crate::commands::{model, sync};
 use crate::exit::{ExitCode, Failure};
-use crate::plan_file::PlanFile;
+use crate::plan_file::{BUILD, PlanFile};
 
 pub(crate) async fn run(app: &App, args: &ApplyArgs) -> Result<ExitCode, Failure> {
     let plan = PlanFile::read(&args.file)?;
-    sync::apply(app, args, &plan).await
+    match plan.head.kind.as_str() {
+        BUILD => model::apply(app, args, &plan).await,
+        _ => sync::apply(app, args, &plan).await,
+    }
 }

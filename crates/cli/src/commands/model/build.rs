@@ -1,20 +1,24 @@
 //! `model build`: another version, beside the one that is served.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use embedder_client::Embedder;
 use serde::Serialize;
-use storage_core::VersionId;
+use storage_core::{CollectionName, VersionId};
 use sync_engine::{BuildOptions, BuildPlan, BuildReport, Target, build, prepare_build};
 
 use super::Spender;
+use super::frozen::{self, Agreed};
 use crate::app::App;
 use crate::args::BuildArgs;
 use crate::commands::estimate;
 use crate::commands::sync::dollars;
 use crate::exit::{ExitCode, Failure, usage};
 use crate::interrupt::{Interrupt, Phase};
+use crate::output::shell_word;
 use crate::parts::{self, Access};
+use crate::plan_file::Ground;
 use crate::wire;
 
 #[derive(Serialize)]
@@ -35,6 +39,8 @@ struct Document {
     cost: Option<f64>,
     to_embed: Option<usize>,
     estimate: Option<wire::Estimate>,
+    /// Where the plan was written.
+    plan: Option<String>,
     failed: Vec<wire::Failed>,
     complete: bool,
     generation: u64,
@@ -64,41 +70,58 @@ pub(super) async fn run(app: &App, args: &BuildArgs) -> Result<ExitCode, Failure
         force_recompute: args.force_recompute,
         version: named.map(|(version, _)| version),
     };
-    if args.dry_run {
-        let store = app.open(Access::Read, None)?;
-        let reporter = spender.reporter(app);
-        let context = spender.context(&*store, &reporter);
-        let plan = prepare_build(&context, app.collection(), &options).await?;
-        return dry_run(app, &spender, &plan);
+    let wanted = Wanted {
+        collection: app.collection().clone(),
+        options,
+    };
+    if args.dry_run || args.plan_out.is_some() {
+        return dry_run(app, &wanted, &spender, args).await;
     }
+    carry_out(app, &wanted, spender, None).await
+}
+
+/// What to build.
+pub(super) struct Wanted {
+    pub(super) collection: CollectionName,
+    pub(super) options: BuildOptions,
+}
+
+/// Builds, if what is found when the store is open is what was agreed on.
+pub(super) async fn carry_out(
+    app: &App,
+    wanted: &Wanted,
+    spender: Spender,
+    agreed: Option<&Agreed<'_>>,
+) -> Result<ExitCode, Failure> {
+    let collection = &wanted.collection;
     let interrupt = Interrupt::listen(spender.meter.clone());
     let store = app.open(Access::Turns, None)?;
+    if let Some(agreed) = agreed {
+        agreed.check(&store.status().await?, &*spender.embedder)?;
+    }
     interrupt.enter(Phase::Working);
     let reporter = spender.reporter(app);
     let context = spender.context(&*store, &reporter);
     tracing::info!(
-        "Building a version of collection {} with {}, beside the one that is served",
-        app.collection(),
+        "Building a version of collection {collection} with {}, beside the one that is served",
         spender.embedder.spec().name
     );
-    let report = build(&context, app.collection(), &options).await;
+    let report = build(&context, collection, &wanted.options).await;
     interrupt.enter(Phase::Finishing);
     let report = report.map_err(|error| interrupt.explain(error.into()))?;
     let status = store.status().await?;
-    let total = status
-        .collection(app.collection())
-        .map_or(0, |found| found.records);
+    let found = status.collection(collection);
     let version = report.version.as_ref().and_then(|id| {
-        let version = status.collection(app.collection())?.version(id)?;
+        let version = found?.version(id)?;
         Some((version, status.space(&version.space)?))
     });
     let document = Document {
         mode: "build",
-        collection: app.collection().to_string(),
+        collection: collection.to_string(),
         version: report.version.as_ref().map(ToString::to_string),
         model: version.map(|(version, space)| wire::Model::of(version, space)),
         embed_text: version.map_or_else(String::new, |(version, _)| version.embed_text.clone()),
-        total,
+        total: found.map_or(0, |found| found.records),
         rows: report.rows,
         embedded: report.embedded,
         reused: report.reused,
@@ -107,6 +130,7 @@ pub(super) async fn run(app: &App, args: &BuildArgs) -> Result<ExitCode, Failure
         cost: spender.spend.cost(report.tokens),
         to_embed: None,
         estimate: None,
+        plan: None,
         failed: report.failed.iter().map(wire::Failed::from).collect(),
         complete: report.complete,
         generation: report.generation.0,
@@ -190,9 +214,76 @@ fn print(app: &App, document: &Document, report: &BuildReport) {
     ));
 }
 
-fn dry_run(app: &App, spender: &Spender, plan: &BuildPlan) -> Result<ExitCode, Failure> {
-    let output = app.output;
+async fn dry_run(
+    app: &App,
+    wanted: &Wanted,
+    spender: &Spender,
+    args: &BuildArgs,
+) -> Result<ExitCode, Failure> {
+    let collection = &wanted.collection;
+    if let Some(path) = &args.plan_out {
+        frozen::check(app, path)?;
+    }
+    let store = app.open(Access::Read, None)?;
+    let reporter = spender.reporter(app);
+    let context = spender.context(&*store, &reporter);
+    let plan = prepare_build(&context, collection, &wanted.options).await?;
     let cost = spender.spend.cost(plan.estimate.tokens);
+    let estimate = wire::Estimate::of(&plan.estimate, cost);
+    if let Some(path) = &args.plan_out {
+        let ground = Ground {
+            location: &app.settings.store,
+            status: Some(&store.status().await?),
+            collection,
+            embedder: &*spender.embedder,
+        };
+        frozen::write(path, &ground, &estimate, &plan, &wanted.options)?;
+    }
+    print_plan(app, spender, &plan, cost, args.plan_out.as_deref());
+    let document = Document {
+        mode: "dry-run",
+        collection: collection.to_string(),
+        version: plan.version.as_ref().map(ToString::to_string),
+        model: match &plan.target {
+            Target::Known(space) => Some(wire::Model::unversioned(&space.model, &space.provider)),
+            Target::New { .. } => None,
+        },
+        embed_text: plan.embed_text.as_str().to_owned(),
+        total: plan.records,
+        rows: 0,
+        embedded: 0,
+        reused: plan.reused,
+        requests: 0,
+        tokens: 0,
+        cost: None,
+        to_embed: Some(plan.estimate.texts),
+        estimate: Some(estimate),
+        plan: args
+            .plan_out
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        failed: plan.failed.iter().map(wire::Failed::from).collect(),
+        complete: plan.rows == 0 && plan.failed.is_empty(),
+        generation: plan.base.0,
+        seconds: app.started.elapsed().as_secs_f64(),
+        store: parts::describe(&app.settings.store),
+    };
+    app.output.document(&document)?;
+    Ok(if plan.failed.is_empty() {
+        ExitCode::Done
+    } else {
+        ExitCode::SomeRowsFailed
+    })
+}
+
+fn print_plan(
+    app: &App,
+    spender: &Spender,
+    plan: &BuildPlan,
+    cost: Option<f64>,
+    written: Option<&Path>,
+) {
+    let output = app.output;
     let name = &spender.embedder.spec().name;
     output.print(format!(
         "Dry run: nothing is written to {}",
@@ -212,34 +303,11 @@ fn dry_run(app: &App, spender: &Spender, plan: &BuildPlan) -> Result<ExitCode, F
     if plan.active {
         output.print("This version is served already.");
     }
-    let document = Document {
-        mode: "dry-run",
-        collection: app.collection().to_string(),
-        version: plan.version.as_ref().map(ToString::to_string),
-        model: match &plan.target {
-            Target::Known(space) => Some(wire::Model::unversioned(&space.model, &space.provider)),
-            Target::New { .. } => None,
-        },
-        embed_text: plan.embed_text.as_str().to_owned(),
-        total: plan.records,
-        rows: 0,
-        embedded: 0,
-        reused: plan.reused,
-        requests: 0,
-        tokens: 0,
-        cost: None,
-        to_embed: Some(plan.estimate.texts),
-        estimate: Some(wire::Estimate::of(&plan.estimate, cost)),
-        failed: plan.failed.iter().map(wire::Failed::from).collect(),
-        complete: plan.rows == 0 && plan.failed.is_empty(),
-        generation: plan.base.0,
-        seconds: app.started.elapsed().as_secs_f64(),
-        store: parts::describe(&app.settings.store),
-    };
-    output.document(&document)?;
-    Ok(if plan.failed.is_empty() {
-        ExitCode::Done
-    } else {
-        ExitCode::SomeRowsFailed
-    })
+    if let Some(path) = written {
+        let path = path.display().to_string();
+        output.print(format!(
+            "Plan written to {path}; carry it out with: smart-support apply {}",
+            shell_word(&path)
+        ));
+    }
 }

@@ -3,6 +3,7 @@
 mod build;
 mod delete;
 mod fetch;
+mod frozen;
 mod gate;
 mod list;
 mod switch;
@@ -19,6 +20,8 @@ use crate::commands::sync::{self, BATCH_BYTES};
 use crate::exit::{ExitCode, Failure, usage};
 use crate::progress::Reporter;
 use crate::settings::{BatchSettings, SpendSettings, nearest};
+
+pub(crate) use frozen::apply;
 
 pub(crate) async fn run(app: &App, command: &ModelCommand) -> Result<ExitCode, Failure> {
     match command {
