@@ -318,3 +318,60 @@ fn what_is_no_store_is_left_alone_and_restore_is_named() {
     assert_eq!(place.data().len(), 1);
     assert!(place.files().len() == before.len());
 }
+
+/// The model of the active version, and the lines of a repair after the pointer was lost.
+fn served_after_a_lost_pointer(place: &Place) -> (String, Value) {
+    damage(place, "UPDATE collections SET active_version_id = NULL");
+    place.run(&["validate"]).expect(4);
+    let report = place.json(&["repair"]);
+    let list = place.json(&["model", "list"]);
+    let mut versions = list["versions"].as_array().unwrap().iter();
+    let active = versions.find(|version| version["state"] == "active");
+    let active = active.unwrap();
+    let id = active["id"].as_str().unwrap();
+    let lines = report["recomputed"].as_array().unwrap().iter();
+    let mut lines = lines.map(|line| line.as_str().unwrap());
+    assert!(
+        lines.any(|line| line.contains("was lost") && line.contains(&id[..8])),
+        "{report}"
+    );
+    place.run(&["validate"]).ok();
+    (
+        active["model"]["name"].as_str().unwrap().to_owned(),
+        list.clone(),
+    )
+}
+
+#[test]
+fn a_version_that_nobody_promoted_is_not_what_a_repair_serves() {
+    let api = api();
+    let (place, _) = filled(&api);
+    place.json(&["model", "build", "other-model"]);
+    // A link more or less says nothing about who was promoted.
+    damage(
+        &place,
+        "DELETE FROM record_inputs WHERE record_id = 3 AND version_id = 1",
+    );
+    let (model, list) = served_after_a_lost_pointer(&place);
+    assert_eq!(model, "stub-model", "{list}");
+    // Without the ledger it is the oldest.
+    damage(&place, "UPDATE runs SET version = NULL");
+    assert_eq!(served_after_a_lost_pointer(&place).0, "stub-model");
+    // Nor is one whose build was cut off.
+    damage(
+        &place,
+        "UPDATE collection_versions SET state = 'building' WHERE version_id = 2",
+    );
+    assert_eq!(served_after_a_lost_pointer(&place).0, "stub-model");
+}
+
+#[test]
+fn a_repair_serves_what_was_promoted_and_keeps_the_way_back() {
+    let api = api();
+    let (place, _) = filled(&api);
+    place.json(&["model", "build", "other-model"]);
+    place.json(&["model", "promote", "other-model"]);
+    let (model, list) = served_after_a_lost_pointer(&place);
+    assert_eq!(model, "other-model", "{list}");
+    place.run(&["model", "rollback"]).ok();
+}

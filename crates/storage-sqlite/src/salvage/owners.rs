@@ -1,9 +1,10 @@
 //! What rows and vectors refer to, written before them: versions, runs, collections, sources. Where one is lost, what
 //! can still be said of it is worked out from everything that speaks of it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use storage_core::{CollectionName, EmbedText, SourceId, VersionState};
+use storage_core::{CollectionName, EmbedText, SourceId, SpaceId, VersionId, VersionState};
 
 use crate::error::{Failure, Outcome};
 use crate::salvage::rebuild::{Known, Rebuild, numbered, rejected};
@@ -84,22 +85,18 @@ impl Rebuild<'_> {
         let versions = self.versions_of(number, empty);
         let links = self.links();
         let known = |version: &i64| versions.contains_key(version);
-        let most = links
-            .iter()
-            .filter(|((version, _), _)| known(version))
-            .max_by_key(|(_, count)| **count)
-            .map(|((version, _), _)| *version)
-            .or_else(|| versions.keys().next().copied());
         let linked = |version: &i64| links.keys().any(|(found, _)| found == version);
+        let was_previous = stored.and_then(|stored| stored.previous).filter(known);
         let active = stored
             .and_then(|stored| stored.active)
             .filter(known)
             .filter(|version| links.is_empty() || linked(version))
-            .or(most.filter(|_| !empty));
-        let previous = stored
-            .and_then(|stored| stored.previous)
-            .filter(known)
-            .filter(|version| Some(*version) != active);
+            .or_else(|| {
+                (!empty)
+                    .then(|| self.served(name.as_str(), &versions, &links, was_previous))
+                    .flatten()
+            });
+        let previous = was_previous.filter(|version| Some(*version) != active);
         let generation = stored.map_or(1, |stored| stored.generation.min(i64::MAX >> 8));
         let mut insert = self.conn.prepare_cached(sql::SALVAGE_COLLECTION)?;
         let mut name = name;
@@ -131,8 +128,12 @@ impl Rebuild<'_> {
                 "collection {name}: its name, its recipe and the version it serves are worked out"
             ));
         } else if stored.and_then(|stored| stored.active) != active {
+            let chosen = active
+                .and_then(|active| self.id(&versions[&active]))
+                .map_or_else(|| "none".to_owned(), |id| id.short().to_owned());
             self.note(format!(
-                "collection {name}: the version it serves is worked out"
+                "collection {name}: the pointer to the version it serves was lost, chosen: {chosen}; compare with \
+                 `smart-support model list --collection {name}`"
             ));
         }
         let versions = versions
@@ -151,6 +152,75 @@ impl Rebuild<'_> {
             },
         );
         Ok(())
+    }
+
+    /// The version that a collection whose pointer is lost most likely served. A candidate that nobody has promoted is as
+    /// complete as the one that is served, so the ledger counts for more than rows: only the served version is synced.
+    fn served(
+        &self,
+        collection: &str,
+        versions: &BTreeMap<i64, Version>,
+        links: &BTreeMap<(i64, i64), u64>,
+        previous: Option<i64>,
+    ) -> Option<i64> {
+        let rows = |version: i64| -> u64 {
+            let of_version = links.iter().filter(|((found, _), _)| *found == version);
+            of_version.map(|(_, count)| count).sum()
+        };
+        let any = versions.keys().any(|version| rows(*version) > 0);
+        let mut found: Vec<i64> = versions.keys().copied().collect();
+        found.retain(|version| !any || rows(*version) > 0);
+        let is_built = |version: &i64| versions[version].state != VersionState::Building;
+        if found.iter().any(is_built) {
+            found.retain(is_built);
+        }
+        // What a rollback would serve is not what is served.
+        let mut others = found.iter().filter(|version| Some(**version) != previous);
+        if let (true, Some(only), None) = (previous.is_some(), others.next(), others.next()) {
+            return Some(*only);
+        }
+        self.last_synced(collection, versions, &found).or_else(|| {
+            let by_rows = |version: &i64| (rows(*version), Reverse(*version));
+            found.into_iter().max_by_key(by_rows)
+        })
+    }
+
+    /// Which of these versions of a collection the ledger's last sync filled.
+    fn last_synced(
+        &self,
+        collection: &str,
+        versions: &BTreeMap<i64, Version>,
+        among: &[i64],
+    ) -> Option<i64> {
+        let named = |name: &str| {
+            among.iter().copied().find(|version| {
+                let version = &versions[version];
+                // Schema 1 named a version by its space.
+                self.id(version).is_some_and(|id| id.as_str() == name)
+                    || self.space(version.space) == Some(name)
+            })
+        };
+        let synced = self.salvage.small.runs.iter().filter(|(_, run)| {
+            let is = |column: usize, text: &str| run[column].text() == Some(text);
+            is(1, "sync") && is(2, collection) && is(5, "finished")
+        });
+        synced
+            .filter_map(|(number, run)| {
+                let version = named(run[4].text()?)?;
+                Some((run[10].integer(), *number, version))
+            })
+            .max()
+            .map(|(.., version)| version)
+    }
+
+    fn space(&self, number: i64) -> Option<&str> {
+        self.salvage.small.spaces.get(&number)?.first()?.text()
+    }
+
+    /// The name of a version, as people know it.
+    fn id(&self, version: &Version) -> Option<VersionId> {
+        let space = SpaceId::from_stored(self.space(version.space)?);
+        Some(VersionId::of(&space, &version.recipe))
     }
 
     /// How many rows refer to a vector in each version, and the space it lies in.
