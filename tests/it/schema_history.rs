@@ -357,3 +357,71 @@ fn an_upgrade_killed_at_any_moment_leaves_one_schema_or_the_other() {
     );
     assert!(!seen.is_empty());
 }
+
+/// A store of schema 1, damaged behind the product's back.
+fn damaged_schema_1(api: &StubApi, statement: &str) -> (Place, Left) {
+    let (path, left) = history::stores().remove(0);
+    let place = history::place(api, &path, &left);
+    let connection = Connection::open(place.store()).unwrap();
+    connection
+        .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;")
+        .unwrap();
+    assert!(connection.execute(statement, ()).unwrap() > 0);
+    connection.close().unwrap();
+    (place, left)
+}
+
+/// Upgrades, repairs and syncs; says how many texts were paid for.
+fn is_led_out(place: &Place, api: &StubApi, left: &Left, what: &str) -> usize {
+    place.run(&["schema", "migrate"]).ok();
+    place.run(&["validate"]).expect(4);
+    let repaired = place.run(&["repair", "--json"]);
+    assert!(
+        matches!(repaired.code, 0 | 3),
+        "{what}: {}",
+        repaired.stderr
+    );
+    for (name, collection) in &left.collections {
+        let source = ["--faq-path", &*collection.source, "--collection", name];
+        place.run(&[&["sync"], &source[..]].concat()).ok();
+    }
+    place.run(&["validate"]).ok();
+    let paid = api.billed().len();
+    is_as_it_was(place, api, left);
+    paid
+}
+
+#[test]
+fn a_damaged_store_of_schema_1_is_upgraded_and_then_repaired() {
+    const SERVED: &str = "(SELECT i.vector_id FROM record_inputs i JOIN collections c
+        ON c.active_version_id = i.version_id ORDER BY i.record_id LIMIT 1)";
+    let cases = [
+        (
+            format!("DELETE FROM embedding_vectors WHERE vector_id = {SERVED}"),
+            1,
+        ),
+        (
+            "UPDATE embedding_records SET metadata = '{nothing' WHERE record_id = 2".to_owned(),
+            0,
+        ),
+        (
+            "UPDATE embedding_records SET title = CAST(X'c328ff' AS TEXT) WHERE record_id = 2"
+                .to_owned(),
+            0,
+        ),
+        (
+            "UPDATE collections SET active_version_id = 4711".to_owned(),
+            0,
+        ),
+        (
+            "UPDATE record_inputs SET vector_id = 4711 WHERE record_id = 2".to_owned(),
+            0,
+        ),
+    ];
+    for (statement, pays) in cases {
+        let api = history::api();
+        let (place, left) = damaged_schema_1(&api, &statement);
+        let paid = is_led_out(&place, &api, &left, &statement);
+        assert_eq!(paid, pays, "{statement}");
+    }
+}

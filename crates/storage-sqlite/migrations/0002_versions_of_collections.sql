@@ -31,7 +31,10 @@ SELECT c.collection_id, s.space_id, c.recipe,
         WHEN s.state = 'building' THEN 'building'
         ELSE 'retired'
     END,
-    (SELECT count(*) FROM record_inputs AS i JOIN embedding_records AS r ON r.record_id = i.record_id
+    -- As many as are carried over below.
+    (SELECT count(*) FROM record_inputs AS i
+        JOIN embedding_records AS r ON r.record_id = i.record_id
+        JOIN embedding_vectors AS e ON e.vector_id = i.vector_id
         WHERE i.version_id = s.space_id AND r.collection_id = c.collection_id),
     s.created_at
 FROM collections AS c
@@ -52,10 +55,12 @@ CREATE TABLE record_inputs_new (
     PRIMARY KEY (record_id, version_id)
 ) STRICT, WITHOUT ROWID;
 
+-- A row whose vector is lost is carried over without one: damage is named and mended where the schema is known.
 INSERT INTO record_inputs_new (record_id, version_id, space_id, vector_id, input_hash, variant)
 SELECT i.record_id, v.version_id, i.version_id, i.vector_id, i.input_hash, i.variant
 FROM record_inputs AS i
 JOIN embedding_records AS r ON r.record_id = i.record_id
+JOIN embedding_vectors AS e ON e.vector_id = i.vector_id
 JOIN collection_versions AS v ON v.collection_id = r.collection_id AND v.space_id = i.version_id;
 
 DROP TABLE record_inputs;
