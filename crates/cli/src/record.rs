@@ -4,6 +4,8 @@
 //! A reader takes records of its own schema; fields it does not know are left alone, since a newer program may have
 //! added them. A text that is damaged is an error, never half a record.
 
+use std::collections::BTreeMap;
+
 use retriever::{Calibration, Evaluation, GoldenQuery, Outcome};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use crate::wire;
 /// What this program writes.
 const SCHEMA: u32 = 1;
 /// Questions whose outcomes are kept one by one. They are read with every status of the store, so with every search.
-pub(crate) const KEPT_OUTCOMES: usize = 4000;
+pub(crate) const KEPT_OUTCOMES: usize = 2000;
 
 /// Why a record is of no use.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ pub(crate) struct EvaluationRecord {
     pub(crate) baseline: Option<BaselineRecord>,
     /// One for each question; none of very many.
     #[serde(default)]
-    pub(crate) outcomes: Vec<OutcomeRecord>,
+    outcomes: Outcomes,
 }
 
 /// What an evaluation was compared with.
@@ -92,13 +94,33 @@ pub(crate) struct BaselineRecord {
     pub(crate) high: f64,
 }
 
-/// What a question found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct OutcomeRecord {
-    /// The question, by a digest: texts of customers are not for a store's notes.
-    pub(crate) key: String,
-    pub(crate) rank: Option<usize>,
-    pub(crate) got: Vec<String>,
+/// What each question found. The ids are listed once: this is read with every status of the store, so with every
+/// search, and ids are most of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Outcomes {
+    ids: Vec<String>,
+    /// A question, by a digest: texts of customers are not for a store's notes. The rank of its first right id. What
+    /// it found, as places in `ids`.
+    questions: Vec<(String, Option<usize>, Vec<usize>)>,
+}
+
+impl Outcomes {
+    fn new<'a>(outcomes: impl IntoIterator<Item = (String, &'a Outcome)>) -> Self {
+        let mut places = BTreeMap::new();
+        let mut kept = Self::default();
+        for (key, outcome) in outcomes {
+            let mut found = Vec::with_capacity(outcome.got.len());
+            for id in &outcome.got {
+                let place = *places.entry(id).or_insert_with(|| {
+                    kept.ids.push(id.clone());
+                    kept.ids.len() - 1
+                });
+                found.push(place);
+            }
+            kept.questions.push((key, outcome.rank, found));
+        }
+        kept
+    }
 }
 
 impl EvaluationRecord {
@@ -119,35 +141,49 @@ impl EvaluationRecord {
             mrr: overall.mrr,
             baseline: None,
             outcomes: if questions.len() > KEPT_OUTCOMES {
-                Vec::new()
+                Outcomes::default()
             } else {
-                outcomes
-                    .map(|(question, outcome)| OutcomeRecord {
-                        key: key(question),
-                        rank: outcome.rank,
-                        got: outcome.got.clone(),
-                    })
-                    .collect()
+                Outcomes::new(outcomes.map(|(question, outcome)| (key(question), outcome)))
             },
         }
     }
 
+    /// What each question found, by its digest; nothing of very many.
+    pub(crate) fn outcomes(&self) -> BTreeMap<&str, Outcome> {
+        let questions = self.outcomes.questions.iter();
+        let of = |(_, rank, found): &(String, Option<usize>, Vec<usize>)| {
+            let ids = found
+                .iter()
+                .filter_map(|place| self.outcomes.ids.get(*place));
+            Outcome {
+                rank: *rank,
+                score: None,
+                got: ids.cloned().collect(),
+            }
+        };
+        questions
+            .map(|question| (&*question.0, of(question)))
+            .collect()
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, RecordError> {
-        parse(text)
+        let record: Self = parse(text)?;
+        let known = record.outcomes.ids.len();
+        let mut places = record
+            .outcomes
+            .questions
+            .iter()
+            .flat_map(|(.., found)| found);
+        if places.any(|place| *place >= known) {
+            return Err(RecordError::Damaged(serde::de::Error::custom(
+                "a question found an id that is not listed",
+            )));
+        }
+        Ok(record)
     }
 
     pub(crate) fn to_json(&self) -> String {
         to_json(self)
-    }
-}
-
-impl OutcomeRecord {
-    pub(crate) fn outcome(&self) -> Outcome {
-        Outcome {
-            rank: self.rank,
-            score: None,
-            got: self.got.clone(),
-        }
     }
 }
 
@@ -257,7 +293,10 @@ mod tests {
         let text = evaluation().to_json();
         assert!(text.starts_with(r#"{"schema":1,"#), "{text}");
         assert!(!text.contains("секрет"), "{text}");
-        assert_eq!(EvaluationRecord::parse(&text).unwrap(), evaluation());
+        let back = EvaluationRecord::parse(&text).unwrap();
+        assert_eq!(back, evaluation());
+        assert_eq!(back.outcomes()["k"].rank, Some(2));
+        assert_eq!(back.outcomes()["k"].got, ["b", "a"]);
         let text = calibration().to_json();
         assert_eq!(CalibrationRecord::parse(&text).unwrap(), calibration());
     }
@@ -270,7 +309,8 @@ mod tests {
         assert_eq!(CalibrationRecord::parse(&text).unwrap(), calibration());
         let text = evaluation()
             .to_json()
-            .replacen(r#"{"key""#, r#"{"new":1,"key""#, 1);
+            .replacen(r#"{"ids""#, r#"{"new":1,"ids""#, 1);
+        assert!(text.contains(r#"{"new""#), "{text}");
         assert_eq!(EvaluationRecord::parse(&text).unwrap(), evaluation());
     }
 
@@ -292,6 +332,12 @@ mod tests {
                 "{text}"
             );
         }
+        let text = evaluation().to_json();
+        let lost = text.replace("[0,1]", "[0,2]");
+        assert!(
+            lost != text && EvaluationRecord::parse(&lost).is_err(),
+            "{text}"
+        );
         let newer = whole.replace(r#""schema":1"#, r#""schema":2"#);
         let refused = CalibrationRecord::parse(&newer).unwrap_err().to_string();
         assert!(refused.contains("newer"), "{refused}");

@@ -60,7 +60,7 @@ version was built beside the served one with `smart-support model build --embed-
   both do here, proves neither version better. **p** is how often two equally good versions would split their flips at
   least so unevenly (exact McNemar test).
 - `--baseline last` compares with the evaluation that was kept with the version, or else with the one served before,
-  and asks no other version. Questions that both files have, with the same answers, are compared. Of more than 4000
+  and asks no other version. Questions that both files have, with the same answers, are compared. Of more than 2000
   questions only the means are kept.
 
 `smart-support eval GOLDEN --calibrate` finds the score from which on a hit is an answer:

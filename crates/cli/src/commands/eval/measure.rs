@@ -18,7 +18,7 @@ use crate::app::{self, App};
 use crate::exit::{ExitCode, Failure, usage};
 use crate::parts;
 use crate::progress::Counter;
-use crate::record::{Asked, BaselineRecord, CalibrationRecord, EvaluationRecord, OutcomeRecord};
+use crate::record::{Asked, BaselineRecord, CalibrationRecord, EvaluationRecord};
 use crate::wire;
 
 /// How long figures that nobody asked to be kept wait for another writer.
@@ -176,11 +176,7 @@ impl Measured {
 
     /// Against what was kept of an earlier evaluation: the questions that are still the same, with the same answers.
     pub(super) fn against_record(&self, record: &EvaluationRecord) -> Comparison {
-        let before: BTreeMap<&str, _> = record
-            .outcomes
-            .iter()
-            .map(|outcome| (&*outcome.key, OutcomeRecord::outcome(outcome)))
-            .collect();
+        let before = record.outcomes();
         let asked = self.questions.iter().zip(&self.evaluation.outcomes);
         compare(
             asked.filter_map(|(question, after)| {
@@ -216,10 +212,10 @@ impl Measured {
             low: comparison.top3.low,
             high: comparison.top3.high,
         });
-        EvaluationRecord {
-            baseline,
-            ..EvaluationRecord::new(self.asked.clone(), &self.evaluation, &self.questions, key)
-        }
+        let mut record =
+            EvaluationRecord::new(self.asked.clone(), &self.evaluation, &self.questions, key);
+        record.baseline = baseline;
+        record
     }
 
     pub(super) fn calibration_record(&self, calibration: &Calibration) -> CalibrationRecord {

@@ -212,7 +212,7 @@ fn last(
              eval` without --baseline, which replaces it"
         ))
     })?;
-    if record.outcomes.is_empty() {
+    if record.outcomes().is_empty() {
         return Err(usage(format!(
             "the evaluation that was kept with version {short} asked more than {KEPT_OUTCOMES} questions, so it says \
              nothing of each; name a version to ask it too: --baseline VERSION"
