@@ -425,3 +425,62 @@ fn a_damaged_store_of_schema_1_is_upgraded_and_then_repaired() {
         assert_eq!(paid, pays, "{statement}");
     }
 }
+
+/// Overwrites the root of a table or an index, or the header of the schema's own.
+fn break_page(place: &Place, name: &str) {
+    let store = place.store();
+    let number = match name {
+        "sqlite_schema" => 1,
+        _ => scalar(
+            &store,
+            &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{name}'"),
+        ),
+    };
+    let size = scalar(&store, "PRAGMA page_size");
+    let start = usize::try_from((number - 1) * size).unwrap() + if number == 1 { 100 } else { 0 };
+    let mut bytes = std::fs::read(&store).unwrap();
+    bytes[start..start + 8].fill(0xff);
+    std::fs::write(&store, bytes).unwrap();
+}
+
+#[test]
+fn a_store_of_schema_1_that_cannot_be_upgraded_for_its_damage_is_repaired() {
+    for broken in [
+        "record_inputs",
+        "sqlite_autoindex_embedding_vectors_1",
+        "sqlite_autoindex_collections_1",
+        "sqlite_schema",
+    ] {
+        let api = history::api();
+        let (path, left) = history::stores().remove(0);
+        let place = history::place(&api, &path, &left);
+        let before = contents(&place, &left);
+        break_page(&place, broken);
+        if ["record_inputs", "sqlite_schema"].contains(&broken) {
+            let refused = place.run(&["schema", "migrate"]).expect(1);
+            refused.says(&["smart-support repair"]);
+        }
+        place.run(&["repair"]).ok();
+        assert_eq!(scalar(&place.store(), "PRAGMA user_version"), 2);
+        assert_eq!(contents(&place, &left), before, "{broken}");
+        is_as_it_was(&place, &api, &left);
+        assert_eq!(api.billed().len(), 0, "{broken}");
+        for (name, collection) in &left.collections {
+            let versions = history::listed_versions(&place, name);
+            assert_eq!(
+                versions, collection.versions,
+                "{broken}: versions of {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_sound_store_of_schema_1_is_upgraded_and_not_repaired() {
+    let api = history::api();
+    let (path, left) = history::stores().remove(0);
+    let place = history::place(&api, &path, &left);
+    let untouched = files(&place);
+    place.run(&["repair"]).expect(6).says(&["schema migrate"]);
+    assert!(files(&place) == untouched);
+}

@@ -36,7 +36,8 @@ pub struct RepairOptions {
 /// works out again what follows from them, and says what is lost and what must be embedded again. The damaged store is
 /// kept under a name with `at` in it.
 ///
-/// A store that is sound is left alone. A process that is cut off leaves the old store or the new one.
+/// A store of an older schema whose database is damaged is taken as it is, and is of today's schema afterwards. A store
+/// that is sound is left alone. A process that is cut off leaves the old store or the new one.
 ///
 /// # Errors
 /// `NotFound` and `Io` as `open`; `Foreign` for a file in which nothing of a store is left; `SchemaOld` and
@@ -142,12 +143,12 @@ fn look(path: &Path, options: &SqliteOptions) -> Outcome<IntegrityReport> {
         {
             error.to_string()
         }
-        // A store that holds something and says that it was never migrated has lost its history.
-        Err(Failure::Store(error))
-            if error.kind() == StoreErrorKind::SchemaOld
-                && has_lost_its_history(path, options)? =>
-        {
-            error.to_string()
+        // A store of an older schema is upgraded first, unless it is too damaged for that.
+        Err(Failure::Store(error)) if error.kind() == StoreErrorKind::SchemaOld => {
+            match damage_of_old(path, options)? {
+                Some(damage) => damage,
+                None => return Err(error.into()),
+            }
         }
         Err(failure) => return Err(failure),
     };
@@ -161,13 +162,26 @@ fn look(path: &Path, options: &SqliteOptions) -> Outcome<IntegrityReport> {
     })
 }
 
-fn has_lost_its_history(path: &Path, options: &SqliteOptions) -> Outcome<bool> {
+/// What keeps a store of an older schema from being upgraded: its history is lost, or the database is damaged.
+fn damage_of_old(path: &Path, options: &SqliteOptions) -> Outcome<Option<String>> {
     let Some(mut reader) = Reader::open_any(path, options.busy_timeout)? else {
-        return Ok(false);
+        return Ok(None);
     };
     let status = reader.read(&|conn| schema::status(conn, &options.place))?;
+    if status.current > 0 {
+        let whole = reader.read(&|conn| {
+            Ok(conn.pragma_query_value(None, "integrity_check", |row| row.get::<_, String>(0))?)
+        });
+        return match whole {
+            Ok(found) => Ok((found != "ok").then_some(found)),
+            Err(failure) if failure.is_corrupt() => Ok(Some(failure.fact())),
+            Err(failure) => Err(failure),
+        };
+    }
+    // A store that holds something and says that it was never migrated has lost its history.
     let pages = Pages::open(path)?;
-    Ok(status.current == 0 && pages.is_some_and(|pages| Salvage::of(&pages).is_ours()))
+    let is_ours = pages.is_some_and(|pages| Salvage::of(&pages).is_ours());
+    Ok(is_ours.then(|| format!("it says that it was never migrated: {}", path.display())))
 }
 
 /// Refuses a file in which nothing of a store is left, before anything is created beside it.

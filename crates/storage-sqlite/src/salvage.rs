@@ -3,6 +3,7 @@
 //!
 //! Nothing here writes to the damaged file.
 
+mod old;
 mod owners;
 pub(crate) mod pages;
 mod rebuild;
@@ -46,6 +47,7 @@ impl<'a> Salvage<'a> {
                 }
             }
         }
+        old::carry_over(&mut small, &mut witnesses);
         Self {
             pages,
             leaves,
@@ -116,9 +118,11 @@ impl Trees {
                 }
             }
         }
-        trees.broken |= values::TREES
-            .iter()
-            .any(|name| !roots.values().any(|root| root == name));
+        let lacks = |names: &[&str]| {
+            let mut names = names.iter();
+            names.any(|name| !roots.values().any(|root| root == name))
+        };
+        trees.broken |= lacks(&values::TREES) && lacks(&values::OLD_TREES);
         for (root, name) in roots {
             if root > 0 {
                 trees.tree(pages, root, &name);

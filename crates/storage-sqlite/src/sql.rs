@@ -81,6 +81,7 @@ queries! {
     RUNS = "runs";
     SALVAGE_CANARY = "salvage_canary";
     SALVAGE_COLLECTION = "salvage_collection";
+    SALVAGE_OLD = "salvage_old";
     SALVAGE_POINTERS = "salvage_pointers";
     SALVAGE_RECORD = "salvage_record";
     SALVAGE_RUN = "salvage_run";

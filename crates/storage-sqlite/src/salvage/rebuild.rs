@@ -43,6 +43,9 @@ pub(crate) fn rebuild(
     work.records()?;
     work.name_the_lost();
     work.rest()?;
+    if salvage.small.is_old {
+        transaction.execute_batch(sql::SALVAGE_OLD)?;
+    }
     transaction.execute_batch(sql::SALVAGE_SETTLE)?;
     transaction.commit()?;
     report.records_lost.sort_by(|a, b| a.key.cmp(&b.key));

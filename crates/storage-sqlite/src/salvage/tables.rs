@@ -16,16 +16,27 @@ pub(crate) mod values {
     pub(crate) const CANARY: usize = 3;
     pub(crate) const SOURCE: usize = 5;
     pub(crate) const COLLECTION: usize = 7;
-    pub(crate) const VERSION: usize = 9;
+    /// A collection of schema 1 has its name where a version has its collection's number.
+    pub(crate) const VERSION_OR_OLD_COLLECTION: usize = 9;
     pub(crate) const VECTOR: usize = 10;
     /// A run has a name or nothing where a space has its dimensions.
     pub(crate) const RUN_OR_SPACE: usize = 12;
+    pub(crate) const OLD_SPACE: usize = 13;
     pub(crate) const RECORD: usize = 20;
     /// Tables without which a schema is not whole.
     pub(crate) const TREES: [&str; 7] = [
         "collections",
         "collection_versions",
         "embedding_spaces",
+        "sources",
+        "embedding_vectors",
+        "embedding_records",
+        "record_inputs",
+    ];
+    /// The same under schema 1.
+    pub(crate) const OLD_TREES: [&str; 6] = [
+        "collections",
+        "embedding_versions",
         "sources",
         "embedding_vectors",
         "embedding_records",
@@ -60,10 +71,14 @@ pub(crate) struct Version {
 #[derive(Default)]
 pub(crate) struct Small {
     pub(crate) is_ours: bool,
+    /// Whether all this was written under schema 1.
+    pub(crate) is_old: bool,
     /// As stored, the number apart; each proved by its id, which is a digest of the rest.
     pub(crate) spaces: BTreeMap<i64, Vec<Value>>,
     pub(crate) versions: BTreeMap<i64, Version>,
     pub(crate) collections: BTreeMap<i64, Collection>,
+    /// Those of schema 1, where pointers lead to spaces, each with its recipe.
+    pub(crate) old_collections: BTreeMap<i64, (Collection, String)>,
     /// Collection, id, kind, location.
     pub(crate) sources: BTreeMap<i64, Vec<Value>>,
     pub(crate) runs: BTreeMap<i64, Vec<Value>>,
@@ -78,6 +93,11 @@ impl Small {
             return;
         };
         let mut all = cell.values;
+        if all.len() == values::OLD_SPACE {
+            // State and calibration belong to versions now; the canaries were never asked for.
+            all.drain(10..12);
+            all.push(Value::Null);
+        }
         match all.len() {
             values::MIGRATION => self.is_ours |= is_migration(&all),
             values::RUN_OR_SPACE if all[4].integer().is_some() => {
@@ -89,9 +109,11 @@ impl Small {
                         .or_insert_with(|| all.split_off(1));
                 }
             }
-            values::VERSION => {
+            values::VERSION_OR_OLD_COLLECTION => {
                 if let Some(version) = version(&all) {
                     self.versions.entry(number).or_insert(version);
+                } else if let Some(old) = old_collection(&mut all) {
+                    self.old_collections.entry(number).or_insert(old);
                 }
             }
             values::COLLECTION => {
@@ -153,6 +175,17 @@ fn collection(all: &[Value]) -> Option<Collection> {
         active: version(&all[5])?,
         previous: version(&all[6])?,
     })
+}
+
+/// Name, active, previous, recipe, generation, threshold and counts stood in this order.
+fn old_collection(all: &mut Vec<Value>) -> Option<(Collection, String)> {
+    all[0].is_null().then_some(())?;
+    let recipe = all[4].text()?.to_owned();
+    let [active, previous] = [all[2].clone(), all[3].clone()];
+    all.remove(6);
+    all.drain(2..5);
+    all.extend([active, previous]);
+    Some((collection(all)?, recipe))
 }
 
 fn version(all: &[Value]) -> Option<Version> {
@@ -231,6 +264,8 @@ fn fits(all: &[Value]) -> bool {
 pub(crate) struct Witnesses {
     /// What rows refer to: by row and version, the vector's number and name.
     pub(crate) links: BTreeMap<(i64, i64), (i64, Key)>,
+    /// Those of schema 1: by row and space.
+    pub(crate) old_links: BTreeMap<(i64, i64), (i64, Key)>,
     /// The same by the vector's number.
     pub(crate) linked: HashMap<i64, Key>,
     /// The index of the vectors.
@@ -264,6 +299,18 @@ impl Witnesses {
                 self.linked.entry(*vector).or_insert_with(|| key.clone());
                 self.links
                     .entry((*record, *version))
+                    .or_insert((*vector, key));
+            }
+            [
+                Value::Integer(record),
+                Value::Integer(space),
+                Value::Integer(vector),
+                input,
+                variant,
+            ] if let Some((input, variant)) = names(input, variant) => {
+                let key = (*space, input, variant);
+                self.old_links
+                    .entry((*record, *space))
                     .or_insert((*vector, key));
             }
             [
