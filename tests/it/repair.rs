@@ -3,6 +3,7 @@
 use integration_tests::{Faq, Place, StubApi, rows, scalar};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use storage_core::ContentHash;
 
 use crate::support::{api, counts};
 
@@ -37,9 +38,15 @@ fn flip_vector(place: &Place, id: &str) {
         )
         .unwrap();
     let mut bytes = std::fs::read(place.store()).unwrap();
-    let at = bytes
-        .windows(vector.len())
-        .position(|window| window == vector)
+    // The vector's row has its checksum before it; the same numbers may stand elsewhere too.
+    let checksum = *ContentHash::of(&vector).as_bytes();
+    let at = (96..bytes.len() - vector.len())
+        .find(|at| {
+            bytes[*at..].starts_with(&vector)
+                && bytes[at - 96..*at]
+                    .windows(checksum.len())
+                    .any(|window| window == checksum)
+        })
         .unwrap();
     bytes[at + 9] ^= 0x10;
     std::fs::write(place.store(), bytes).unwrap();

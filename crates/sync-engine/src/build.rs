@@ -264,7 +264,7 @@ async fn work(
             context
                 .progress
                 .embedding(report.reused, to_embed, run.resumed);
-            afford(&context.meter, to_embed, missing.tokens)?;
+            afford(&context.meter, to_embed, missing.tokens, "")?;
         }
         report.seconds.plan += started.elapsed().as_secs_f64();
         missing.require_a_text(context, embed_text).await?;

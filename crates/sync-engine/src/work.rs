@@ -61,12 +61,22 @@ impl Work {
         }
         let mut count = Tokens::new(embedder);
         self.texts(plan).for_each(|text| count.add(&text));
-        afford(meter, self.to_embed.len(), count.tokens)
+        afford(
+            meter,
+            self.to_embed.len(),
+            count.tokens,
+            ", or take a part with --only or --category",
+        )
     }
 }
 
 /// Refuses at once what cannot be finished: a bound on money is there to be asked about, not to be run into.
-pub(crate) fn afford(meter: &Meter, texts: usize, tokens: u64) -> Result<(), SyncError> {
+pub(crate) fn afford(
+    meter: &Meter,
+    texts: usize,
+    tokens: u64,
+    otherwise: &str,
+) -> Result<(), SyncError> {
     let Some(allowed) = meter.limits().tokens.filter(|allowed| tokens > *allowed) else {
         return Ok(());
     };
@@ -74,7 +84,7 @@ pub(crate) fn afford(meter: &Meter, texts: usize, tokens: u64) -> Result<(), Syn
         SyncErrorKind::Budget,
         format!(
             "{texts} texts need about {tokens} tokens, and the budget allows {allowed}: nothing was sent; allow more \
-             with --max-cost"
+             with --max-cost{otherwise}"
         ),
     ))
 }
