@@ -348,6 +348,8 @@ async fn change_set(
             deletes.push(*from);
         }
         let mut bindings = kept.take(position);
+        // Room for one more and no other: a first sync holds a hundred thousand of these.
+        bindings.reserve_exact(1);
         bindings.push(binding);
         upserts.push(Row::new(document, bindings));
     }
