@@ -18,6 +18,7 @@ const LAYERS: &[(&str, May)] = &[
     ("faq-source", May::These(&["storage-core"])),
     ("embedder-client", May::These(&["storage-core"])),
     ("storage-sqlite", May::These(&["storage-core"])),
+    ("storage-postgres", May::These(&["storage-core"])),
     (
         "local-model",
         May::These(&["embedder-client", "storage-core"]),
