@@ -13,6 +13,7 @@ mod document;
 mod embed_text;
 mod error;
 mod filter;
+pub mod guard;
 mod hash;
 mod integrity;
 mod memory;

@@ -8,7 +8,6 @@ mod carried;
 mod connection;
 mod copy;
 mod error;
-mod guard;
 mod header;
 mod lock;
 mod log;

@@ -14,9 +14,9 @@ use super::ledger::run_number;
 use super::vectors::vector;
 use super::versions::{space, unknown_space};
 use crate::error::{Failure, Outcome};
-use crate::guard::{place_guard, sealed};
 use crate::rows::{self, StoredVersion};
 use crate::sql;
+use storage_core::guard::{place_guard, sealed};
 
 pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> {
     conn.prepare_cached(sql::CREATE_COLLECTION)?

@@ -9,9 +9,9 @@ use storage_core::{
 };
 
 use crate::error::{Failure, Outcome};
-use crate::guard::{fits, guard, place_guard};
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::{schema, sql};
+use storage_core::guard::{fits, guard, place_guard};
 
 /// How many faults a finding names.
 const NAMED: usize = 5;

@@ -5,10 +5,10 @@ use rusqlite::types::ValueRef;
 use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter, StoreErrorKind, VersionId};
 
 use crate::error::{Failure, Outcome};
-use crate::guard::{fits, guard};
 use crate::ops::versions::unknown_version;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::sql;
+use storage_core::guard::{fits, guard};
 
 /// Rows a page: enough to make a page cheap, little enough to keep memory bounded.
 const PAGE: usize = 128;

@@ -11,8 +11,8 @@ use storage_core::{
 use super::ledger;
 use super::versions::{space, unknown_space};
 use crate::error::{Failure, Outcome};
-use crate::guard::{guard, sealed};
 use crate::{rows, sql};
+use storage_core::guard::{guard, sealed};
 
 /// Spaces by name, number and length, each looked up once; one that is not registered is `Model`.
 #[derive(Default)]

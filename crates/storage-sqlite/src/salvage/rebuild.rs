@@ -9,11 +9,11 @@ use storage_core::{
 };
 
 use crate::error::Outcome;
-use crate::guard::{fits, guard, place_guard};
 use crate::salvage::Salvage;
 use crate::salvage::record::{Cell, Value};
 use crate::salvage::tables::{Key, names_itself, values};
 use crate::sql;
+use storage_core::guard::{fits, guard, place_guard};
 
 /// Fills an empty store of today's schema. Rows that have lost their vector are kept without one, unless
 /// `drop_unembedded` leaves them to the next sync.

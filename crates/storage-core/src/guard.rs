@@ -2,13 +2,14 @@
 //! runs at memory speed and still finds every damage that lies within one 8-byte word, and all but one in 2^64 of the
 //! rest. It keeps nobody out: that is what the BLAKE3 beside it is for.
 
-use storage_core::Locator;
+use crate::Locator;
 
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 const LANES: usize = 8;
 
-/// The stored form: SQLite's integers are signed.
-pub(crate) fn guard(bytes: &[u8]) -> i64 {
+/// The checksum of some bytes, in its stored form: databases count in signed integers.
+#[must_use]
+pub fn guard(bytes: &[u8]) -> i64 {
     // Eight independent chains keep the multiplier busy; each step is a bijection of its lane, so a changed word
     // cannot be lost on the way.
     let mut lanes = [0u64; LANES];
@@ -29,7 +30,8 @@ pub(crate) fn guard(bytes: &[u8]) -> i64 {
 }
 
 /// The checksum of where a row belongs: its key, its source by number, its place in the source.
-pub(crate) fn place_guard(
+#[must_use]
+pub fn place_guard(
     collection: i64,
     document: &str,
     chunk: u32,
@@ -55,7 +57,8 @@ pub(crate) fn place_guard(
 
 /// A checksum that covers more numbers: by which run, and when. They are no answer to anyone, and a flipped bit in them
 /// is damage all the same.
-pub(crate) fn sealed(checksum: i64, numbers: &[i64]) -> i64 {
+#[must_use]
+pub fn sealed(checksum: i64, numbers: &[i64]) -> i64 {
     let bytes: Vec<u8> = numbers
         .iter()
         .flat_map(|number| number.to_le_bytes())
@@ -64,7 +67,8 @@ pub(crate) fn sealed(checksum: i64, numbers: &[i64]) -> i64 {
 }
 
 /// Whether a stored checksum is this one, with those numbers or, in a store written before they were covered, without.
-pub(crate) fn fits(stored: i64, checksum: i64, numbers: &[i64]) -> bool {
+#[must_use]
+pub fn fits(stored: i64, checksum: i64, numbers: &[i64]) -> bool {
     stored == sealed(checksum, numbers) || stored == checksum
 }
 
