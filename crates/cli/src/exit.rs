@@ -72,9 +72,10 @@ pub(crate) fn usage(message: impl Into<String>) -> Failure {
 fn store_code(kind: StoreErrorKind) -> ExitCode {
     match kind {
         StoreErrorKind::Busy | StoreErrorKind::Unavailable => ExitCode::TryAgain,
-        StoreErrorKind::Foreign | StoreErrorKind::Unsupported | StoreErrorKind::NotFound => {
-            ExitCode::Usage
-        }
+        StoreErrorKind::Foreign
+        | StoreErrorKind::Unsupported
+        | StoreErrorKind::NotFound
+        | StoreErrorKind::Configuration => ExitCode::Usage,
         StoreErrorKind::SchemaOld | StoreErrorKind::SchemaNew | StoreErrorKind::Model => {
             ExitCode::Refused
         }

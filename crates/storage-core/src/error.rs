@@ -14,6 +14,8 @@ pub enum StoreErrorKind {
     NotFound,
     /// It cannot be reached: retry, or fall back.
     Unavailable,
+    /// The settings name something that is not so, or the server refuses who asks: mend the settings.
+    Configuration,
     /// Another writer holds it: wait.
     Busy,
     /// Someone applied first: plan again.

@@ -1,0 +1,3 @@
+//! Tests on a real server, named by `TEST_DATABASE_URL`.
+
+mod connect;
