@@ -6,7 +6,7 @@
 -- What this schema leaves to `validate`: references from the three large tables to the small ones. Each would cost a
 -- trigger a row, and together they took longer than the load itself.
 
-CREATE TABLE schema_migrations (
+CREATE TABLE smart_support_migrations (
     -- What was applied, in order.
     version integer PRIMARY KEY,
     name text NOT NULL,

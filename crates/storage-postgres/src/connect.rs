@@ -38,7 +38,7 @@ use steps::{Progress, Watched};
 pub use examine::{Server, examine};
 pub use extension::Extension;
 pub(crate) use extension::{ExtensionState, check_extension, extension_state};
-pub(crate) use session::{local_settings, session_settings};
+pub(crate) use session::{local_settings, quoted, search_path, session_settings};
 
 /// A connection whose other side has gone is noticed within about this long.
 const DEAD_AFTER: Duration = Duration::from_secs(30);

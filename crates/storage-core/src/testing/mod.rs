@@ -33,6 +33,11 @@ use crate::{EmbeddingStore, StoreErrorKind};
 /// Makes stores of one kind for the suite.
 #[async_trait]
 pub trait Harness: Sized + Send {
+    /// Whether such stores can be made here. Where not, the harness says why, and its cases are skipped.
+    fn is_available() -> bool {
+        true
+    }
+
     /// An empty store of its own, unseen by every other case.
     async fn fresh() -> Self;
 

@@ -61,16 +61,19 @@ fn a_schema_comes_before_public_and_is_quoted() {
         .with_schema("Shop-1")
         .unwrap()
         .with_wait(Duration::ZERO);
-    let settings = local_settings(&options);
+    let settings = local_settings(&options, "public");
     assert!(
-        settings.starts_with("SET LOCAL search_path = \"Shop-1\", public; "),
+        settings.starts_with("SET LOCAL search_path = \"Shop-1\", \"public\", pg_temp; "),
         "{settings}"
     );
     assert!(
         settings.contains("SET LOCAL lock_timeout = 1;"),
         "{settings}"
     );
-    assert!(session_settings(&PostgresOptions::new()).contains("SET search_path = \"public\";"));
+    assert!(
+        session_settings(&PostgresOptions::new())
+            .contains("SET search_path = \"public\", pg_temp;")
+    );
 }
 
 #[tokio::test]

@@ -2,28 +2,9 @@
 
 use std::time::Duration;
 
+use crate::server::{skip, url};
 use storage_core::{StoreError, StoreErrorKind};
 use storage_postgres::{PostgresOptions, RootCertificates, SslMode, TargetSession, examine};
-
-/// The server's URL; without one the test is skipped, loudly, and where skips are forbidden it fails.
-fn url() -> Option<String> {
-    let url = std::env::var("TEST_DATABASE_URL")
-        .ok()
-        .filter(|url| !url.is_empty());
-    if url.is_none() {
-        skip("TEST_DATABASE_URL names no PostgreSQL with pgvector");
-    }
-    url
-}
-
-#[allow(clippy::print_stderr, reason = "a skip is loud")]
-fn skip(why: &str) {
-    assert!(
-        std::env::var_os("SMART_SUPPORT_FORBID_SKIPS").is_none_or(|value| value.is_empty()),
-        "a test would skip itself, and SMART_SUPPORT_FORBID_SKIPS forbids that: {why}"
-    );
-    eprintln!("SKIPPED: {why}");
-}
 
 fn options() -> Option<PostgresOptions> {
     url().map(|url| PostgresOptions::parse(&url).unwrap())

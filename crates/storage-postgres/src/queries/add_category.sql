@@ -1,0 +1,1 @@
+INSERT INTO category_counts (collection_id, category, record_count) VALUES ($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT version, checksum FROM {schema}.smart_support_migrations ORDER BY version

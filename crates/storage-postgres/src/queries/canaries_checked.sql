@@ -1,0 +1,1 @@
+UPDATE embedding_spaces SET canaries_checked_at = $2 WHERE space_id = $1

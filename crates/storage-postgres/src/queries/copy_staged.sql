@@ -1,0 +1,1 @@
+COPY pg_temp.staged_records FROM STDIN (FORMAT binary)

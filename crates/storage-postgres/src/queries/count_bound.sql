@@ -1,0 +1,1 @@
+UPDATE collection_versions SET record_count = record_count + $2 WHERE version_id = $1

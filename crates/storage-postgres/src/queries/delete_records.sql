@@ -1,0 +1,1 @@
+DELETE FROM embedding_records WHERE record_id = ANY ($1)

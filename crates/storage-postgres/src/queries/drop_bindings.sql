@@ -1,0 +1,1 @@
+DELETE FROM record_inputs WHERE version_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM canaries WHERE space_id = $1

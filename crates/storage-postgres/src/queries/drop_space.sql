@@ -1,0 +1,1 @@
+DELETE FROM embedding_spaces WHERE space_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM collection_versions WHERE version_id = $1

@@ -1,0 +1,1 @@
+UPDATE collection_versions SET evaluation = $2 WHERE version_id = $1

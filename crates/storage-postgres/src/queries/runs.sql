@@ -1,0 +1,5 @@
+SELECT id, kind, source, version, state, requests, texts, tokens, started_at, finished_at
+FROM runs
+WHERE collection = $1
+ORDER BY started_at DESC, id DESC
+LIMIT $2

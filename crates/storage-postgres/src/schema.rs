@@ -1,0 +1,256 @@
+//! The schema's history, and how a database is brought up to date.
+
+use std::time::Duration;
+
+use storage_core::{
+    ContentHash, Migration, MigrationError, PendingMigrations, SchemaStatus, StoreErrorKind,
+    pending,
+};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::error::{Failure, Outcome};
+use crate::tx::within;
+use crate::{connect, lock, sql};
+
+/// Every migration, oldest first. Append only: stores hold the checksums.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "create_tables",
+    sql: include_str!("../migrations/0001_create_tables.sql"),
+}];
+
+/// `NULLS NOT DISTINCT`, `pg_xact_status` and the planner's handling of unnested arrays are as of this one, and older
+/// servers get no fixes any more.
+const OLDEST_SERVER: i32 = 150_000;
+
+/// How long a start waits while another one migrates.
+const OTHERS_MIGRATION: Duration = Duration::from_secs(120);
+
+/// The version this build writes.
+pub(crate) fn latest() -> u32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// What a look at a database tells.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// The schema that pgvector is in; `None` where it is not installed.
+    pub(crate) extension: Option<String>,
+    /// pgvector's type.
+    pub(crate) vector: Option<u32>,
+    /// A server that only reads.
+    pub(crate) standby: bool,
+    /// What the store ran; `None` where there is no store.
+    pub(crate) applied: Option<Vec<(u32, ContentHash)>>,
+    /// A table of ours that somebody else has.
+    taken: Option<String>,
+    server: i32,
+    may_create: bool,
+}
+
+/// Looks at the schema `name`, without changing anything.
+pub(crate) async fn look(client: &Client, name: &str, patience: Duration) -> Outcome<Seen> {
+    let row = within(
+        patience,
+        client.query_typed(sql::LOOK, &[(&name, Type::TEXT)]),
+    )
+    .await?;
+    let row = row
+        .first()
+        .ok_or_else(|| Failure::corrupt("open", "the server does not say what it has"))?;
+    let ours: bool = row.try_get(3)?;
+    let applied = match ours {
+        false => None,
+        true => Some(applied(client, name, patience).await?),
+    };
+    Ok(Seen {
+        extension: row.try_get(0)?,
+        vector: row.try_get(1)?,
+        standby: row.try_get(2)?,
+        applied,
+        taken: row.try_get(4)?,
+        server: row.try_get(5)?,
+        may_create: row.try_get(6)?,
+    })
+}
+
+async fn applied(
+    client: &Client,
+    name: &str,
+    patience: Duration,
+) -> Outcome<Vec<(u32, ContentHash)>> {
+    let sql = sql::APPLIED_MIGRATIONS.replace("{schema}", &connect::quoted(name));
+    let rows = within(patience, client.query_typed(&sql, &[])).await?;
+    rows.iter()
+        .map(|row| {
+            let version = u32::try_from(row.try_get::<_, i32>(0)?)
+                .map_err(|_| Failure::corrupt("open", "a migration's number is negative"))?;
+            let checksum = ContentHash::from_stored(row.try_get(1)?)
+                .map_err(|_| Failure::corrupt("open", "a migration's checksum is not 32 bytes"))?;
+            Ok((version, checksum))
+        })
+        .collect()
+}
+
+/// The state of a database that holds a store, or none yet.
+pub(crate) fn status(seen: &Seen, place: &str) -> Outcome<SchemaStatus> {
+    if let (None, Some(table)) = (&seen.applied, &seen.taken) {
+        return Err(Failure::new(
+            StoreErrorKind::Foreign,
+            "schema",
+            format!(
+                "the schema has a table {table} that is not ours; choose another schema with --postgres-schema \
+                 smart_support: {place}"
+            ),
+        ));
+    }
+    let applied = seen.applied.clone().unwrap_or_default();
+    let pending = compare(&applied, place)?;
+    Ok(describe(
+        applied.last().map_or(0, |(version, _)| *version),
+        &pending,
+    ))
+}
+
+/// Refuses a store whose schema is not this build's.
+pub(crate) fn require_current(seen: &Seen, place: &str) -> Outcome<()> {
+    let status = status(seen, place)?;
+    if seen.applied.is_none() {
+        return Err(Failure::new(
+            StoreErrorKind::NotFound,
+            "open",
+            format!(
+                "there is no store in {place} yet; create it with `smart-support migrate --faq-path FILE`"
+            ),
+        ));
+    }
+    if status.pending.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        StoreErrorKind::SchemaOld,
+        "open",
+        format!(
+            "the store has schema {}, this build needs {}; run `smart-support schema migrate`: {place}",
+            status.current,
+            latest()
+        ),
+    ))
+}
+
+/// Applies what is pending, one transaction a migration. One process does at a time: the others wait, and find it done.
+pub(crate) async fn migrate(
+    client: &Client,
+    name: &str,
+    place: &str,
+    patience: Duration,
+) -> Outcome<SchemaStatus> {
+    let seen = look(client, name, patience).await?;
+    refuse_server(&seen, place)?;
+    let before = status(&seen, place)?;
+    if before.pending.is_empty() && seen.extension.is_some() {
+        return Ok(before);
+    }
+    let wait = OTHERS_MIGRATION.as_millis();
+    client
+        .batch_execute(&format!(
+            "SET lock_timeout = {wait}; SET statement_timeout = 0"
+        ))
+        .await?;
+    lock::wait_for(client, lock::MIGRATING, OTHERS_MIGRATION).await?;
+    let outcome = migrate_locked(client, name, place, patience).await;
+    // Where the session is gone, so is its lock.
+    let unlocked = lock::let_go(client, lock::MIGRATING).await;
+    outcome?;
+    unlocked?;
+    Ok(before)
+}
+
+async fn migrate_locked(
+    client: &Client,
+    name: &str,
+    place: &str,
+    patience: Duration,
+) -> Outcome<()> {
+    let seen = look(client, name, patience).await?;
+    let schema = connect::quoted(name);
+    if seen.extension.is_none() {
+        client
+            .batch_execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+            .await?;
+    }
+    let applied = seen.applied.clone().unwrap_or_default();
+    let known = compare(&applied, place)?;
+    for next in known.0 {
+        let extension = look(client, name, patience).await?.extension;
+        let path = connect::search_path(name, extension.as_deref());
+        let creates = match next.version {
+            1 if !seen.may_create => format!("CREATE SCHEMA {schema};"),
+            _ => String::new(),
+        };
+        // One string, one transaction: it is all there or nothing is.
+        let record = format!(
+            "INSERT INTO smart_support_migrations (version, name, checksum) VALUES ({}, '{}', '\\x{}');",
+            next.version,
+            next.name,
+            next.checksum().to_hex()
+        );
+        let step = format!(
+            "BEGIN; {creates} SET LOCAL search_path = {path}; {}\n; {record} COMMIT",
+            next.sql
+        );
+        if let Err(error) = client.batch_execute(&step).await {
+            let _ = client.batch_execute("ROLLBACK").await;
+            return Err(error.into());
+        }
+        tracing::debug!(version = next.version, name = next.name, "schema migrated");
+    }
+    Ok(())
+}
+
+fn refuse_server(seen: &Seen, place: &str) -> Outcome<()> {
+    if seen.server < OLDEST_SERVER {
+        return Err(Failure::new(
+            StoreErrorKind::Unsupported,
+            "migrate",
+            format!(
+                "the server is PostgreSQL {}, and 15 is the oldest that is supported; upgrade it: {place}",
+                seen.server / 10_000
+            ),
+        ));
+    }
+    if seen.standby {
+        return Err(Failure::new(
+            StoreErrorKind::Unavailable,
+            "migrate",
+            format!("this server is a standby, which takes no writes; name the primary: {place}"),
+        ));
+    }
+    Ok(())
+}
+
+fn compare(applied: &[(u32, ContentHash)], place: &str) -> Outcome<PendingMigrations<'static>> {
+    pending(applied, MIGRATIONS).map_err(|error| match error {
+        MigrationError::Newer { store, known } => Failure::new(
+            StoreErrorKind::SchemaNew,
+            "open",
+            format!(
+                "the store has schema {store}, this build knows up to {known}; upgrade smart-support: {place}"
+            ),
+        ),
+        other => Failure::corrupt("open", format!("{other}: {place}")),
+    })
+}
+
+fn describe(current: u32, pending: &PendingMigrations<'_>) -> SchemaStatus {
+    SchemaStatus {
+        current,
+        latest: latest(),
+        pending: pending
+            .0
+            .iter()
+            .map(|migration| format!("{:04}_{}", migration.version, migration.name))
+            .collect(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Every statement of this crate, by name.
+
+macro_rules! queries {
+    ($($name:ident = $file:literal;)+) => {
+        $(pub(crate) const $name: &str = include_str!(concat!("queries/", $file, ".sql"));)+
+    };
+}
+
+queries! {
+    ACTIVATE = "activate";
+    ADD_CATEGORY = "add_category";
+    ADD_SPEND = "add_spend";
+    ANALYSE = "analyse";
+    APPLIED_MIGRATIONS = "applied_migrations";
+    BACKEND = "backend";
+    BOUND_VECTORS = "bound_vectors";
+    BYTES = "bytes";
+    CACHE_STATS = "cache_stats";
+    CANARIES = "canaries";
+    CANARIES_CHECKED = "canaries_checked";
+    CATEGORY_COUNTS = "category_counts";
+    CHANGE_CATEGORY = "change_category";
+    CHECK_BOUND = "check_bound";
+    CHECK_CATEGORIES = "check_categories";
+    CHECK_GENERATION = "check_generation";
+    CHECK_INDICES = "check_indices";
+    CHECK_INPUTS = "check_inputs";
+    CHECK_ORPHANS = "check_orphans";
+    CHECK_REFERENCES = "check_references";
+    CHECK_ROWS = "check_rows";
+    CHECK_SCHEMA = "check_schema";
+    CHECK_STRAY_ROWS = "check_stray_rows";
+    CHECK_VECTORS = "check_vectors";
+    COLLECTION = "collection";
+    COLLECTION_VERSIONS = "collection_versions";
+    COLLECTIONS = "collections";
+    COPY_INPUTS = "copy_inputs";
+    COPY_RECORDS = "copy_records";
+    COPY_STAGED = "copy_staged";
+    COPY_VECTORS = "copy_vectors";
+    COUNT_BOUND = "count_bound";
+    COUNT_DOCUMENTS = "count_documents";
+    CREATE_COLLECTION = "create_collection";
+    DELETE_RECORDS = "delete_records";
+    DELETE_SPACE_VECTORS = "delete_space_vectors";
+    DELETE_VECTORS = "delete_vectors";
+    DESCRIBE_SOURCE = "describe_source";
+    DOCUMENTS = "documents";
+    DRAW_RECORDS = "draw_records";
+    DROP_BINDINGS = "drop_bindings";
+    DROP_CANARIES = "drop_canaries";
+    DROP_CATEGORY = "drop_category";
+    DROP_INPUTS = "drop_inputs";
+    DROP_OLDER = "drop_older";
+    DROP_SPACE = "drop_space";
+    DROP_VERSION = "drop_version";
+    FINGERPRINTS = "fingerprints";
+    FINISH_COLLECTION = "finish_collection";
+    FIRST_UNSERVED = "first_unserved";
+    HOLDER = "holder";
+    HOW_IT_ENDED = "how_it_ended";
+    INSERT_CANARY = "insert_canary";
+    LET_GO = "let_go";
+    LOCK_STORE = "lock_store";
+    LOOK = "look";
+    NAME_RUN = "name_run";
+    NAME_SOURCE = "name_source";
+    NOTE_CALIBRATION = "note_calibration";
+    NOTE_EVALUATION = "note_evaluation";
+    OTHER_OWNER = "other_owner";
+    PREFERRED_VARIANTS = "preferred_variants";
+    PRUNE = "prune";
+    RAISE_GENERATION = "raise_generation";
+    RECORD_RUN = "record_run";
+    RECORDS = "records";
+    REGISTER_SPACE = "register_space";
+    REGISTER_VERSION = "register_version";
+    RELOCATE_RECORDS = "relocate_records";
+    REPLACE_RECORDS = "replace_records";
+    RETIRE = "retire";
+    RUNS = "runs";
+    SCAN = "scan";
+    SCAN_PLAN = "scan_plan";
+    SERVER_PORT = "server_port";
+    SET_STATE = "set_state";
+    SOURCE_NAMES = "source_names";
+    SOURCES = "sources";
+    SPACE = "space";
+    SPACE_IS_USED = "space_is_used";
+    SPACES = "spaces";
+    STAGE_RECORDS = "stage_records";
+    STILL_HELD = "still_held";
+    STORE_STATE = "store_state";
+    TAKE_LOCK = "take_lock";
+    TAKE_TURN = "take_turn";
+    TRY_LOCK = "try_lock";
+    UNADOPTED = "unadopted";
+    UNBOUND = "unbound";
+    UNSTAGE_RECORDS = "unstage_records";
+    VECTORS = "vectors";
+    VERSION_IS_COMPLETE = "version_is_complete";
+    WRITABLE = "writable";
+}

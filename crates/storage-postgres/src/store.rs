@@ -1,0 +1,301 @@
+//! The store: what is read through the pool, what is written through the one session that holds the lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use storage_core::{
+    Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
+    DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
+    Generation, InputHash, IntegrityReport, Result, RunRecord, Source, SpaceId, Spend, StoreBytes,
+    StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VersionId, VersionNote,
+};
+
+use crate::error::Outcome;
+use crate::ops::apply::Apply;
+use crate::ops::check::CheckStore;
+use crate::ops::ledger::{RecordRun, Runs};
+use crate::ops::read::{Documents, Fingerprints, Sources, Unbound};
+use crate::ops::scan::{Scan, Wanted};
+use crate::ops::status::{Bytes, Status};
+use crate::ops::vectors::{Cache, Prune, Put, Stored};
+use crate::ops::versions::{Annotate, Delete, ReadCanaries, RecordCanaries, RegisterSpace};
+use crate::options::PostgresOptions;
+use crate::readers::{Readers, Reading};
+use crate::schema::Seen;
+use crate::tx::Work;
+use crate::upkeep::Analyse;
+use crate::writer::Writer;
+
+/// Changes of so many rows leave the planner's statistics behind.
+const BULK: usize = 1_000;
+
+/// A store in a schema of a PostgreSQL database with pgvector.
+pub struct PostgresStore {
+    place: String,
+    readers: Arc<Readers>,
+    writer: Option<Writer>,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.close();
+        }
+    }
+}
+
+impl PostgresStore {
+    pub(crate) fn new(options: &PostgresOptions, seen: &Seen, writer: Writer) -> Outcome<Self> {
+        Ok(Self {
+            place: options.describe(),
+            readers: Arc::new(Readers::beside_writer(options, seen)?),
+            writer: Some(writer),
+        })
+    }
+
+    pub(crate) async fn open_reader(options: &PostgresOptions) -> Outcome<Self> {
+        Ok(Self {
+            place: options.describe(),
+            readers: Arc::new(Readers::open(options).await?),
+            writer: None,
+        })
+    }
+
+    async fn read<W: Work>(&self, work: W) -> Result<W::Output> {
+        self.readers
+            .run(&work)
+            .await
+            .map_err(|failure| failure.at(W::NAME, &self.place))
+    }
+
+    async fn write<W: Work>(&self, work: W) -> Result<W::Output> {
+        let Some(writer) = &self.writer else {
+            return Err(StoreError::new(
+                StoreErrorKind::Io,
+                W::NAME,
+                format!("the store was opened for reading only: {}", self.place),
+            ));
+        };
+        writer
+            .run(&work)
+            .await
+            .map_err(|failure| failure.at(W::NAME, &self.place))
+    }
+}
+
+/// A scan under way, on a connection of its own.
+struct Scanning {
+    scan: Scan,
+    reading: Reading,
+}
+
+async fn start_scan(readers: &Readers, wanted: &Wanted) -> Outcome<Option<Scanning>> {
+    let reading = readers.begin().await?;
+    let started = wanted.start(&reading.tx()?).await;
+    match started {
+        Ok(Some(scan)) => Ok(Some(Scanning { scan, reading })),
+        Ok(None) => {
+            reading.end().await;
+            Ok(None)
+        }
+        Err(failure) => {
+            if !failure.is_lost() {
+                reading.end().await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+#[async_trait]
+impl EmbeddingStore for PostgresStore {
+    async fn status(&self) -> Result<StoreStatus> {
+        self.read(Status).await
+    }
+
+    async fn bytes(&self) -> Result<StoreBytes> {
+        self.read(Bytes).await
+    }
+
+    async fn fingerprints(
+        &self,
+        collection: &CollectionName,
+    ) -> Result<(Generation, Vec<Fingerprint>)> {
+        self.read(Fingerprints(collection)).await
+    }
+
+    async fn documents(&self, keys: &[DocumentKey]) -> Result<Vec<Document>> {
+        let keys: BTreeSet<_> = keys.iter().cloned().collect();
+        self.read(Documents(&keys)).await
+    }
+
+    async fn sources(&self, collection: &CollectionName) -> Result<Vec<Source>> {
+        self.read(Sources(collection)).await
+    }
+
+    fn scan(
+        &self,
+        collection: &CollectionName,
+        version: Option<&VersionId>,
+        filter: Filter,
+    ) -> BoxStream<'static, Result<EmbeddingRecord>> {
+        let wanted = Wanted {
+            collection: collection.clone(),
+            version: version.cloned(),
+            filter,
+        };
+        let (readers, place) = (Arc::clone(&self.readers), self.place.clone());
+        stream::once(async move {
+            let started = start_scan(&readers, &wanted).await;
+            // The stream keeps its own connection, not the store.
+            drop(readers);
+            match started {
+                Ok(None) => stream::empty().boxed(),
+                Ok(Some(scanning)) => rows_of(scanning, place),
+                Err(failure) => stream::iter([Err(failure.at("scan", &place))]).boxed(),
+            }
+        })
+        .flatten()
+        .boxed()
+    }
+
+    async fn unbound(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<DocumentKey>)> {
+        self.read(Unbound(collection, version)).await
+    }
+
+    async fn register_space(&self, space: &EmbeddingSpace) -> Result<()> {
+        space.validate()?;
+        self.write(RegisterSpace(space)).await
+    }
+
+    async fn stored_vectors(
+        &self,
+        space: &SpaceId,
+        inputs: &BTreeSet<InputHash>,
+    ) -> Result<BTreeMap<InputHash, Option<ContentHash>>> {
+        self.read(Stored(space, inputs)).await
+    }
+
+    async fn put_embeddings(
+        &self,
+        batch: &[StoredVector],
+        spend: &Spend,
+        at: Timestamp,
+    ) -> Result<()> {
+        tracing::debug!(vectors = batch.len(), "store.put_embeddings");
+        self.write(Put { batch, spend, at }).await
+    }
+
+    async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
+        changes.validate()?;
+        tracing::debug!(
+            collection = %changes.collection,
+            base = changes.base.0,
+            upserts = changes.upserts.len(),
+            deletes = changes.deletes.len(),
+            relocations = changes.relocations.len(),
+            binds = changes.binds.len(),
+            activate = changes.activate.is_some(),
+            "store.apply"
+        );
+        let applied = self.write(Apply(&changes)).await?;
+        if changes.upserts.len() + changes.deletes.len() + changes.binds.len() >= BULK
+            && let Err(error) = self.write(Analyse).await
+        {
+            tracing::debug!(%error, "the planner's statistics could not be brought up to date");
+        }
+        Ok(applied)
+    }
+
+    async fn annotate(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        note: VersionNote<'_>,
+    ) -> Result<()> {
+        self.write(Annotate {
+            collection,
+            version,
+            note,
+        })
+        .await
+    }
+
+    async fn delete_version(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+        abandoned: bool,
+    ) -> Result<Freed> {
+        self.write(Delete {
+            collection,
+            version,
+            abandoned,
+        })
+        .await
+    }
+
+    async fn canaries(&self, space: &SpaceId) -> Result<Canaries> {
+        self.read(ReadCanaries(space)).await
+    }
+
+    async fn record_canaries(&self, space: &SpaceId, new: &[Canary], at: Timestamp) -> Result<()> {
+        self.write(RecordCanaries { space, new, at }).await
+    }
+
+    async fn record_run(&self, run: &RunRecord) -> Result<()> {
+        run.validate()?;
+        self.write(RecordRun(run)).await
+    }
+
+    async fn runs(&self, collection: &CollectionName, limit: usize) -> Result<Vec<RunRecord>> {
+        self.read(Runs(collection, limit)).await
+    }
+
+    async fn cache_stats(&self) -> Result<CacheStats> {
+        self.read(Cache).await
+    }
+
+    async fn prune(&self, stored_before: Timestamp) -> Result<u64> {
+        self.write(Prune(stored_before)).await
+    }
+
+    async fn check(&self) -> Result<IntegrityReport> {
+        self.read(CheckStore).await
+    }
+}
+
+fn rows_of(scanning: Scanning, place: String) -> BoxStream<'static, Result<EmbeddingRecord>> {
+    stream::unfold(Some(scanning), move |scanning| {
+        let place = place.clone();
+        async move {
+            let mut scanning = scanning?;
+            match scanning.scan.next().await {
+                Ok(Some(record)) => Some((Ok(record), Some(scanning))),
+                Ok(None) => {
+                    let Scanning { scan, reading } = scanning;
+                    drop(scan);
+                    reading.end().await;
+                    None
+                }
+                Err(failure) => Some((Err(failure.at("scan", &place)), None)),
+            }
+        }
+    })
+    .boxed()
+}
