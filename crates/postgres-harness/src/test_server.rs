@@ -1,0 +1,153 @@
+//! What tests are told about the server they may use: the variables that `cargo xtask test` sets, in one place for who
+//! writes them and who reads them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::{Certificates, Programs, skip};
+
+const URL: &str = "TEST_DATABASE_URL";
+const TLS: &str = "TEST_PG_TLS";
+const AUTHORITY: &str = "TEST_PG_CA";
+const UNRELATED_AUTHORITY: &str = "TEST_PG_BAD_CA";
+const VERSION: &str = "TEST_PG_VERSION";
+const PGVECTOR_VERSION: &str = "TEST_PGVECTOR_VERSION";
+const TEMPLATE: &str = "TEST_PG_TEMPLATE";
+const SOCKETS: &str = "TEST_PG_SOCKETS";
+const PROGRAMS: &str = "TEST_PG_BIN";
+const LIBRARIES: &str = "TEST_PG_LIB";
+
+/// A server that tests may use. They create databases of their own in it and touch no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestServer {
+    /// How a role that may create databases gets in, without TLS.
+    pub url: String,
+    /// `15.20`
+    pub version: String,
+    /// `0.8.0`
+    pub pgvector_version: String,
+    /// Where the server speaks TLS: who signed its certificate, and who did not.
+    pub certificates: Option<Certificates>,
+    /// A database with pgvector in it, to copy new ones from.
+    pub template: Option<String>,
+    /// Directory of its Unix sockets.
+    pub sockets: Option<PathBuf>,
+    /// Programs to start further servers from.
+    pub programs: Option<Programs>,
+}
+
+impl TestServer {
+    /// The server of this run of tests; without one, skips loudly.
+    #[must_use]
+    pub fn from_environment() -> Option<Self> {
+        let server = Self::read(&|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        if server.is_none() {
+            skip(&format!(
+                "{URL} names no server; cargo xtask test starts one"
+            ));
+        }
+        server
+    }
+
+    /// Its programs; without any, skips loudly.
+    #[must_use]
+    pub fn programs(&self) -> Option<&Programs> {
+        if self.programs.is_none() {
+            skip(&format!(
+                "{PROGRAMS} names no server programs; cargo xtask test --pg debian or wheel has some"
+            ));
+        }
+        self.programs.as_ref()
+    }
+
+    fn read(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<Self> {
+        let text = |name| Some(variable(name)?.to_string_lossy().into_owned());
+        let authority = variable(AUTHORITY).map(PathBuf::from);
+        let certificates = authority
+            .as_deref()
+            .and_then(Path::parent)
+            .map(Certificates::new);
+        Some(Self {
+            url: text(URL)?,
+            version: text(VERSION).unwrap_or_default(),
+            pgvector_version: text(PGVECTOR_VERSION).unwrap_or_default(),
+            certificates: certificates.filter(|_| text(TLS).as_deref() == Some("1")),
+            template: text(TEMPLATE),
+            sockets: variable(SOCKETS).map(PathBuf::from),
+            programs: variable(PROGRAMS)
+                .map(|bin| Programs::new(Path::new(&bin), variable(LIBRARIES))),
+        })
+    }
+
+    /// The same as variables. What is not known is empty, so that nothing of an outer run is inherited.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let path = |path: Option<PathBuf>| path.map(OsString::from).unwrap_or_default();
+        let certificates = self.certificates.as_ref();
+        let programs = self.programs.as_ref();
+        vec![
+            (URL, (&self.url).into()),
+            (VERSION, (&self.version).into()),
+            (PGVECTOR_VERSION, (&self.pgvector_version).into()),
+            (TLS, if certificates.is_some() { "1" } else { "0" }.into()),
+            (AUTHORITY, path(certificates.map(Certificates::authority))),
+            (
+                UNRELATED_AUTHORITY,
+                path(certificates.map(Certificates::unrelated_authority)),
+            ),
+            (TEMPLATE, self.template.clone().unwrap_or_default().into()),
+            (SOCKETS, path(self.sockets.clone())),
+            (
+                PROGRAMS,
+                path(programs.map(|programs| programs.bin.clone())),
+            ),
+            (
+                LIBRARIES,
+                programs
+                    .and_then(|programs| programs.libraries.clone())
+                    .unwrap_or_default(),
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(server: &TestServer) -> Option<TestServer> {
+        let variables = server.variables();
+        TestServer::read(&|wanted| {
+            let found = variables.iter().find(|(name, _)| *name == wanted);
+            found
+                .map(|(_, value)| value.clone())
+                .filter(|value| !value.is_empty())
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let bare = TestServer {
+            url: "postgres://a:b@127.0.0.1:5/postgres".into(),
+            version: "18.6".into(),
+            pgvector_version: "0.8.6".into(),
+            certificates: None,
+            template: None,
+            sockets: None,
+            programs: None,
+        };
+        assert_eq!(round_trip(&bare).as_ref(), Some(&bare));
+        let full = TestServer {
+            certificates: Some(Certificates::new(Path::new("/c"))),
+            template: Some("t".into()),
+            sockets: Some("/s".into()),
+            programs: Some(Programs {
+                bin: "/bin".into(),
+                libraries: Some("/l".into()),
+            }),
+            ..bare
+        };
+        assert_eq!(round_trip(&full).as_ref(), Some(&full));
+        assert_eq!(TestServer::read(&|_| None), None);
+    }
+}
