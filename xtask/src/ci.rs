@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::environment::Environment;
 use crate::test::Outcome;
 use crate::workspace::{Build, Workspace};
-use crate::{features, process, test, tidy, torture};
+use crate::{features, pg, process, test, tidy, torture};
 
 /// One step: what the table calls it, and what it does.
 struct Step {
@@ -35,7 +35,7 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "test",
-        run: |workspace| test::run(workspace, false, &[]),
+        run: |workspace| test::run(workspace, &pg::Choice::all(), false, &[]),
     },
     Step {
         name: "torture",

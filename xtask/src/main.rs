@@ -15,6 +15,7 @@ mod layers;
 mod metadata;
 mod migrate;
 mod new_migration;
+mod pg;
 mod process;
 mod reference;
 mod test;
@@ -58,8 +59,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Runs every test of the workspace; a skipped test fails
+    /// Runs every test of the workspace, with a PostgreSQL server; a skipped test fails
     Test {
+        /// Where the server comes from: auto, url, system, debian, wheel, docker, several of them, all, or none
+        #[arg(long, value_name = "PROVIDER", default_value = "auto")]
+        pg: pg::Choice,
         /// Accepts changed snapshots
         #[arg(long)]
         update: bool,
@@ -80,6 +84,11 @@ enum Command {
     Features,
     /// Writes docs/reference/ from the product's own declarations
     Docs,
+    /// PostgreSQL servers with pgvector, for development
+    Pg {
+        #[command(subcommand)]
+        command: pg::Command,
+    },
     /// Starts the next migration, one file for each backend
     NewMigration {
         /// What it does, verb first: add_locator_column
@@ -145,7 +154,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Migrate { env, args } => migrate::migrate(&workspace, &env, args),
         Command::Run { env, args } => migrate::run(&workspace, &env, args),
-        Command::Test { update, args } => test::command(&workspace, update, &args),
+        Command::Test { pg, update, args } => test::command(&workspace, &pg, update, &args),
+        Command::Pg { command } => pg::command(&workspace, command),
         Command::Tidy {
             bless,
             no_reference,
@@ -225,10 +235,11 @@ mod tests {
 
     #[test]
     fn test_passes_filters_on() {
-        let Command::Test { update, args } = parse("test --update -p storage-core plan") else {
+        let Command::Test { pg, update, args } = parse("test --update -p storage-core plan") else {
             panic!()
         };
         assert!(update);
+        assert_eq!(pg, pg::Choice::Auto);
         assert_eq!(args, ["-p", "storage-core", "plan"]);
     }
 }

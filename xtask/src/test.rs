@@ -1,7 +1,7 @@
 //! Owns `cargo xtask test`: what tests need around them, which runner runs them, and what is known to have passed.
 //!
-//! Everything that a test finds in its environment comes from [`services`]; a Postgres server will be one more entry
-//! there, with a guard that removes it again.
+//! With several servers, the first leg runs everything and each further one only what speaks to PostgreSQL: the rest
+//! would come out the same.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,9 +9,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::environment::feature_args;
-use crate::process;
+use crate::environment::{self, Environment, feature_args};
 use crate::workspace::{Build, Workspace};
+use crate::{pg, process};
 
 /// Where integration tests find the product, and the product built with SQLite only.
 pub(crate) const BINARY_VARIABLE: &str = "SMART_SUPPORT_BIN";
@@ -35,8 +35,13 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the tests, then says what is known.
-pub(crate) fn command(workspace: &Workspace, update: bool, args: &[OsString]) -> Result<ExitCode> {
-    let outcome = run(workspace, update, args)?;
+pub(crate) fn command(
+    workspace: &Workspace,
+    choice: &pg::Choice,
+    update: bool,
+    args: &[OsString],
+) -> Result<ExitCode> {
+    let outcome = run(workspace, choice, update, args)?;
     print_counts(outcome.counts);
     Ok(if outcome.ok {
         ExitCode::SUCCESS
@@ -52,32 +57,122 @@ pub(crate) fn print_counts(counts: Option<Counts>) {
     }
 }
 
-/// Runs the tests. `Err` only when they could not be started.
-pub(crate) fn run(workspace: &Workspace, update: bool, args: &[OsString]) -> Result<Outcome> {
-    let services = services(workspace, update)?;
-    let outcome = if has_nextest(workspace) {
-        // Doc tests first: the last lines of a run are then those of the runner that ran nearly everything.
-        let docs = if args.is_empty() {
-            doc_tests(workspace, &services)?
+/// Runs the tests, once with each server that was chosen. `Err` only when they could not be started.
+pub(crate) fn run(
+    workspace: &Workspace,
+    choice: &pg::Choice,
+    update: bool,
+    args: &[OsString],
+) -> Result<Outcome> {
+    // A server that cannot be had is said before anything is compiled, let alone run.
+    let servers = pg::prepare(choice)?;
+    let mut services = Services::default();
+    services
+        .variables
+        .push(("INSTA_UPDATE", if update { "always" } else { "no" }.into()));
+    services.variables.extend(binaries(workspace)?);
+    if servers.is_empty() {
+        eprintln!("xtask: no PostgreSQL server; what needs one skips itself");
+        return leg(workspace, &services, Share::Everything, args);
+    }
+    let mut outcome = Outcome::NO_TESTS;
+    for (at, prepared) in servers.iter().enumerate() {
+        let share = if at == 0 {
+            Share::Everything
         } else {
-            Outcome::NO_TESTS
+            Share::Postgres
         };
-        docs.and(nextest(workspace, &services, args)?)
-    } else {
-        eprintln!("xtask: cargo-nextest is not installed; using cargo test");
-        let fail_fast = args.is_empty().then_some("--no-fail-fast");
-        let mut cargo = workspace.cargo();
-        cargo
-            .args(["test", "--workspace"])
-            .args(fail_fast)
-            .args(args);
-        libtest(services.apply(&mut cargo))?
-    };
+        println!("test: {} on {}", share.name(), prepared.name());
+        let server = prepared.start(workspace)?;
+        let mut services = services.clone();
+        services.variables.extend(server.variables());
+        if server.has_programs() {
+            services.variables.push((FORBID_SKIPS_VARIABLE, "1".into()));
+        } else {
+            eprintln!(
+                "xtask: no server programs beside this server; tests that start their own skip themselves"
+            );
+        }
+        let of_leg = leg(workspace, &services, share, args)?;
+        if !of_leg.ok {
+            server.keep_log(workspace);
+        }
+        outcome = outcome.and(of_leg);
+        drop(server);
+        if pg::interrupted() {
+            bail!("interrupted");
+        }
+    }
     Ok(outcome)
 }
 
-/// What tests find around them, for as long as this value lives.
-#[derive(Debug, Default)]
+/// Which tests a leg has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Everything,
+    /// What may come out differently with another server: the backend's own tests, and every test with `postgres` in
+    /// its name or in that of its module.
+    Postgres,
+}
+
+impl Share {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::Postgres => "what speaks to PostgreSQL",
+        }
+    }
+
+    /// For nextest.
+    fn filter(self) -> &'static [&'static str] {
+        match self {
+            Self::Everything => &[],
+            Self::Postgres => &[
+                "--filterset",
+                "package(storage-postgres) | test(postgres)",
+                // Arguments may leave nothing of it.
+                "--no-tests",
+                "pass",
+            ],
+        }
+    }
+}
+
+fn leg(
+    workspace: &Workspace,
+    services: &Services,
+    share: Share,
+    args: &[OsString],
+) -> Result<Outcome> {
+    if has_nextest(workspace) {
+        // Doc tests first: the last lines of a run are then those of the runner that ran nearly everything.
+        let docs = if args.is_empty() && share == Share::Everything {
+            doc_tests(workspace, services)?
+        } else {
+            Outcome::NO_TESTS
+        };
+        return Ok(docs.and(nextest(workspace, services, share, args)?));
+    }
+    eprintln!("xtask: cargo-nextest is not installed; using cargo test");
+    let fail_fast = args.is_empty().then_some("--no-fail-fast");
+    let runs: &[&[&str]] = match share {
+        Share::Everything => &[&["--workspace"]],
+        Share::Postgres => &[
+            &["-p", "storage-postgres"],
+            &["--workspace", "--exclude", "storage-postgres", "postgres"],
+        ],
+    };
+    let mut outcome = Outcome::NO_TESTS;
+    for run in runs {
+        let mut cargo = workspace.cargo();
+        cargo.arg("test").args(fail_fast).args(*run).args(args);
+        outcome = outcome.and(libtest(services.apply(&mut cargo))?);
+    }
+    Ok(outcome)
+}
+
+/// What tests find around them.
+#[derive(Debug, Clone, Default)]
 struct Services {
     variables: Vec<(&'static str, OsString)>,
 }
@@ -88,19 +183,13 @@ impl Services {
     }
 }
 
-fn services(workspace: &Workspace, update: bool) -> Result<Services> {
-    let mut services = Services::default();
-    services.variables.push((FORBID_SKIPS_VARIABLE, "1".into()));
-    services
-        .variables
-        .push(("INSTA_UPDATE", if update { "always" } else { "no" }.into()));
-    services.variables.extend(binaries(workspace)?);
-    Ok(services)
-}
-
-/// Builds the two binaries that integration tests drive.
+/// Builds the two binaries that integration tests drive: with what developers have, and with SQLite only.
 fn binaries(workspace: &Workspace) -> Result<[(&'static str, OsString); 2]> {
-    let usual = workspace.build(&Build::default())?;
+    let usual = workspace.build(&Build {
+        release: false,
+        feature_args: Environment::load(workspace, environment::DEFAULT)?.cargo_args(),
+        target_dir: None,
+    })?;
     let slim = workspace.build(&Build {
         release: false,
         feature_args: feature_args(false, &["sqlite".to_owned()]),
@@ -121,7 +210,12 @@ fn has_nextest(workspace: &Workspace) -> bool {
     cargo.status().is_ok_and(|status| status.success())
 }
 
-fn nextest(workspace: &Workspace, services: &Services, args: &[OsString]) -> Result<Outcome> {
+fn nextest(
+    workspace: &Workspace,
+    services: &Services,
+    share: Share,
+    args: &[OsString],
+) -> Result<Outcome> {
     // Nextest keeps its reports there, wherever cargo's target directory is.
     let report = workspace.path("target/nextest/default/junit.xml");
     // A report of an earlier run must not speak for this one.
@@ -133,6 +227,7 @@ fn nextest(workspace: &Workspace, services: &Services, args: &[OsString]) -> Res
     cargo.arg(tool_config(&workspace.path("xtask/nextest.toml")));
     cargo
         .args(args.is_empty().then_some("--no-fail-fast"))
+        .args(share.filter())
         .args(args);
     let ok = services.apply(&mut cargo).status()?.success();
     let counts = std::fs::read_to_string(report)
