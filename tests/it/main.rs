@@ -30,6 +30,7 @@ mod migrations;
 mod model;
 mod output;
 mod plan_file;
+mod postgres_servers;
 mod promotions;
 mod provider_faults;
 mod read_only;

@@ -16,6 +16,7 @@ mod fixture;
 pub mod history;
 mod outcome;
 mod place;
+pub mod postgres;
 pub mod seed;
 mod sheet;
 mod skip;

@@ -111,7 +111,7 @@ pub(crate) fn run(
 enum Share {
     Everything,
     /// What may come out differently with another server: the backend's own tests, and every test with `postgres` in
-    /// its name or in that of its module.
+    /// its name, in that of its module or in that of its program.
     Postgres,
 }
 
@@ -129,7 +129,7 @@ impl Share {
             Self::Everything => &[],
             Self::Postgres => &[
                 "--filterset",
-                "package(storage-postgres) | test(postgres)",
+                "package(storage-postgres) | binary(/postgres/) | test(postgres)",
                 // Arguments may leave nothing of it.
                 "--no-tests",
                 "pass",

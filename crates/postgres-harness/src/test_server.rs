@@ -40,7 +40,7 @@ impl TestServer {
     /// The server of this run of tests; without one, skips loudly.
     #[must_use]
     pub fn from_environment() -> Option<Self> {
-        let server = Self::read(&|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        let server = Self::named();
         if server.is_none() {
             skip(&format!(
                 "{URL} names no server; cargo xtask test starts one"
@@ -58,6 +58,24 @@ impl TestServer {
             ));
         }
         self.programs.as_ref()
+    }
+
+    /// The server that the variables name, if they do.
+    #[must_use]
+    pub fn named() -> Option<Self> {
+        Self::read(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    }
+
+    /// How its role reaches this database.
+    #[must_use]
+    pub fn database_url(&self, database: &str) -> String {
+        with_database(&self.url, database)
+    }
+
+    /// How another role reaches this database. Roles of test servers share one password.
+    #[must_use]
+    pub fn database_url_as(&self, role: &str, database: &str) -> String {
+        with_role(&with_database(&self.url, database), role)
     }
 
     fn read(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<Self> {
@@ -111,9 +129,56 @@ impl TestServer {
     }
 }
 
+/// Replaces the database of a URL, and keeps its options.
+fn with_database(url: &str, database: &str) -> String {
+    let (base, options) = url
+        .split_once('?')
+        .map_or((url, None), |(base, options)| (base, Some(options)));
+    let authority = base.find("://").map_or(0, |at| at + 3);
+    let end = base[authority..]
+        .find('/')
+        .map_or(base.len(), |at| authority + at);
+    let options = options
+        .map(|options| format!("?{options}"))
+        .unwrap_or_default();
+    format!("{}/{database}{options}", &base[..end])
+}
+
+/// Replaces the role of a URL, and keeps its password.
+fn with_role(url: &str, role: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (credentials, place) = match rest[..end].rfind('@') {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => ("", rest),
+    };
+    let password = credentials
+        .split_once(':')
+        .map(|(_, password)| format!(":{password}"));
+    format!("{scheme}://{role}{}@{place}", password.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_keeps_what_is_not_replaced() {
+        let cases = [
+            ("postgres://a:b@h:5/x", "postgres://r:b@h:5/d"),
+            ("postgres://a:b@h:5", "postgres://r:b@h:5/d"),
+            (
+                "postgresql://a:p@h,i:6/x?sslmode=disable",
+                "postgresql://r:p@h,i:6/d?sslmode=disable",
+            ),
+            ("postgres:///x?host=/s", "postgres://r@/d?host=/s"),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(with_role(&with_database(url, "d"), "r"), expected, "{url}");
+        }
+    }
 
     fn round_trip(server: &TestServer) -> Option<TestServer> {
         let variables = server.variables();

@@ -172,7 +172,7 @@ impl Prepared {
                 } else {
                     (remote::url(workspace)?, Hold::Nothing)
                 };
-                facts.programs = any_programs();
+                facts.programs = facts.programs.or_else(any_programs);
                 Server {
                     provider: self.provider,
                     facts,

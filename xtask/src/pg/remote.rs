@@ -41,7 +41,7 @@ fn look(workspace: &Workspace, url: String) -> Result<TestServer> {
         .env(URL_VARIABLE, &url);
     let said = process::output(&mut cargo).context("the server cannot be used")?;
     let mut lines = said.lines().map(str::to_owned);
-    Ok(TestServer {
+    let known = TestServer {
         url,
         version: lines.next().unwrap_or_default(),
         pgvector_version: lines.next().unwrap_or_default(),
@@ -49,7 +49,14 @@ fn look(workspace: &Workspace, url: String) -> Result<TestServer> {
         template: None,
         sockets: None,
         programs: None,
-    })
+    };
+    // Whoever named a server of `cargo xtask pg up` has said the rest as well.
+    let said_already = TestServer::named().filter(|server| server.url == known.url);
+    Ok(said_already.map_or(known.clone(), |server| TestServer {
+        version: known.version,
+        pgvector_version: known.pgvector_version,
+        ..server
+    }))
 }
 
 /// A container that is removed with this value.

@@ -1,0 +1,21 @@
+//! PostgreSQL for tests: a database of their own on the server of the run, or a server of their own to do away with.
+//!
+//! A test that needs either has `postgres` in its name or in its module's: further servers of a run get only those.
+
+mod client;
+mod database;
+mod private_server;
+
+pub use client::Client;
+pub use database::TestDatabase;
+pub use postgres_harness::{
+    Certificates, Durability, Options, PLAIN_ROLE, Programs, SUPERUSER, Shutdown, TLS_ROLE,
+    TestServer,
+};
+pub use private_server::PrivateServer;
+
+/// The server of this run; without one, skips loudly.
+#[must_use]
+pub fn server() -> Option<TestServer> {
+    TestServer::from_environment()
+}
