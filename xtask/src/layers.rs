@@ -89,6 +89,7 @@ fn allows(may: &May, member: &Member, edge: &Edge) -> bool {
             edge.to != "xtask"
                 && edge.to != "integration-tests"
                 && (edge.to != "cli" || member.name != "cli")
+                && (edge.to != "postgres-harness" || member.name != "cli")
         }
         May::These(allowed) => allowed.contains(&edge.to.as_str()),
     };
@@ -177,6 +178,8 @@ mod tests {
             ("xtask", "storage-core", Normal, false),
             ("xtask", "storage-core", Dev, false),
             ("xtask", "postgres-harness", Normal, true),
+            ("integration-tests", "postgres-harness", Normal, true),
+            ("cli", "postgres-harness", Normal, false),
             ("storage-postgres", "postgres-harness", Dev, true),
             ("storage-postgres", "postgres-harness", Normal, false),
             ("postgres-harness", "storage-core", Normal, false),

@@ -6,8 +6,9 @@
 )]
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use postgres_harness::{TestServer, is_server_of};
@@ -56,46 +57,89 @@ fn ends(pid: u32, data: &Path) -> bool {
     true
 }
 
+/// xtask with a server and a command that waits, and where the server's directory is.
+struct Running {
+    child: Child,
+    directory: PathBuf,
+    temporary: PathBuf,
+    _home: tempfile::TempDir,
+}
+
+impl Running {
+    fn start() -> Option<Self> {
+        let mut command = xtask_with_programs()?;
+        let home = tempfile::tempdir().unwrap();
+        let temporary = open_directory(home.path(), "tmp");
+        let mut child = command
+            .args(["pg", "run", "--pg", "system", "--"])
+            .args(["sh", "-c", "echo $TEST_PG_SOCKETS; exec cat"])
+            .env("TMPDIR", &temporary)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let directory = PathBuf::from(line.trim());
+        assert!(directory.starts_with(&temporary), "{line}");
+        Some(Self {
+            child,
+            directory,
+            temporary,
+            _home: home,
+        })
+    }
+
+    fn left(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.temporary).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
 #[test]
 fn a_killed_xtask_leaves_no_postgres_server() {
-    let Some(mut command) = xtask_with_programs() else {
+    let Some(mut running) = Running::start() else {
         return;
     };
-    let home = tempfile::tempdir().unwrap();
-    let temporary = open_directory(home.path(), "tmp");
-    let mut child = command
-        .args(["pg", "run", "--pg", "system", "--"])
-        .args(["sh", "-c", "echo $TEST_PG_SOCKETS; exec cat"])
-        .env("TMPDIR", &temporary)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let directory = PathBuf::from(line.trim());
-    assert!(directory.starts_with(&temporary), "{line}");
-    let data = directory.join("data");
+    let data = running.directory.join("data");
     let pid = postmaster(&data);
     assert!(is_server_of(pid, &data));
-
-    child.kill().unwrap();
-    child.wait().unwrap();
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
     assert!(ends(pid, &data), "the server outlives its owner");
 
     // The directory is left, until the next server starts.
-    assert!(directory.exists());
+    assert!(running.directory.exists());
     let next = xtask_with_programs()
         .unwrap()
         .args(["pg", "run", "--pg", "system", "--", "true"])
-        .env("TMPDIR", &temporary)
+        .env("TMPDIR", &running.temporary)
         .status()
         .unwrap();
     assert!(next.success());
-    let left: Vec<_> = std::fs::read_dir(&temporary).unwrap().flatten().collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(running.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn ctrl_c_stops_the_postgres_server_and_leaves_nothing() {
+    let Some(mut running) = Running::start() else {
+        return;
+    };
+    let data = running.directory.join("data");
+    let pid = postmaster(&data);
+    // As the terminal does it: to the whole group.
+    let group = format!("-{}", running.child.id());
+    let sent = Command::new("kill")
+        .args(["-s", "INT", "--", &group])
+        .status();
+    assert!(sent.unwrap().success());
+    let status = running.child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(!is_server_of(pid, &data));
+    assert_eq!(running.left(), Vec::<PathBuf>::new());
 }
 
 #[test]

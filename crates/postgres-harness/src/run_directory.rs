@@ -4,9 +4,10 @@
 //! a process number could be another's by the time one looks.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -15,6 +16,7 @@ use crate::process::{is_server_of, postmaster, stop_foreign};
 /// Short: the path of a Unix socket in there may have 107 bytes.
 const PREFIX: &str = "smart-support-pg-";
 const LOCK: &str = ".lock";
+const WRITING_ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A directory for one cluster, removed with this value unless it was made to last.
 #[derive(Debug)]
@@ -137,8 +139,16 @@ fn reap(parent: &Path) {
 }
 
 fn remove(path: &Path) {
+    let deadline = Instant::now() + WRITING_ENDS_WITHIN;
+    // The processes of a killed server write until they notice.
+    while let Err(error) = std::fs::remove_dir_all(path) {
+        if error.kind() != ErrorKind::DirectoryNotEmpty || Instant::now() > deadline {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     // The lock goes last: a directory without one belongs to nobody who could be asked.
-    if std::fs::remove_dir_all(path).is_ok() || !path.exists() {
+    if !path.exists() {
         let _ = std::fs::remove_file(lock_of(path));
     }
 }

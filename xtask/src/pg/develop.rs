@@ -2,6 +2,7 @@
 //! checkout.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,12 +14,12 @@ use postgres_harness::{
 };
 
 use super::cache::Cache;
-use super::{
-    Choice, Provider, certificates, checkout_name, debian, describe, options, system, wheel,
-};
+use super::{Choice, Provider, certificates, checkout_name, describe, options};
 use crate::process;
 use crate::workspace::Workspace;
 
+/// The file that says which programs a server was started with: others may be chosen by now.
+const PROGRAMS: &str = "programs";
 /// The database that development servers have.
 const DATABASE: &str = "smart_support";
 
@@ -79,36 +80,55 @@ struct Development {
 
 impl Development {
     fn new(workspace: &Workspace, cache: &Cache, provider: Provider, programs: Programs) -> Self {
-        let name = format!(
-            "development-{}-{}",
-            checkout_name(workspace.root()),
-            provider.name()
-        );
         Self {
             provider,
-            directory: cache.path(&name),
+            directory: Self::directory(workspace, cache, provider),
             programs,
         }
     }
 
-    /// Those that were ever up.
+    /// Those that were ever up, with the programs that they were last started with.
     fn all(workspace: &Workspace, cache: &Cache, choice: &Choice) -> Vec<Self> {
-        let known = [
-            (Provider::System, system::programs().ok()),
-            (Provider::Debian, debian::cached(cache)),
-            (Provider::Wheel, wheel::cached(cache)),
-        ];
-        known
+        [Provider::System, Provider::Debian, Provider::Wheel]
             .into_iter()
-            .filter(|(provider, _)| match choice {
+            .filter(|provider| match choice {
                 Choice::These(chosen) => chosen.contains(provider),
                 Choice::Auto | Choice::None => true,
             })
-            .filter_map(|(provider, programs)| {
-                Some(Self::new(workspace, cache, provider, programs?))
+            .filter_map(|provider| {
+                let directory = Self::directory(workspace, cache, provider);
+                let text = std::fs::read_to_string(directory.join(PROGRAMS)).ok()?;
+                let mut lines = text.lines();
+                let programs = Programs {
+                    bin: lines.next()?.into(),
+                    libraries: lines.next().map(OsString::from),
+                };
+                Some(Self {
+                    provider,
+                    directory,
+                    programs,
+                })
             })
             .filter(Self::exists)
             .collect()
+    }
+
+    fn directory(workspace: &Workspace, cache: &Cache, provider: Provider) -> PathBuf {
+        cache.path(&format!(
+            "development-{}-{}",
+            checkout_name(workspace.root()),
+            provider.name()
+        ))
+    }
+
+    fn remember_programs(&self) -> Result<()> {
+        let mut text = self.programs.bin.to_string_lossy().into_owned();
+        if let Some(libraries) = &self.programs.libraries {
+            text.push('\n');
+            text.push_str(&libraries.to_string_lossy());
+        }
+        let file = self.directory.join(PROGRAMS);
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// The port is the last that is written: without it, whoever made the cluster was stopped half way.
@@ -148,7 +168,10 @@ fn up(workspace: &Workspace, choice: &Choice) -> Result<ExitCode> {
         if cluster.running().is_some() {
             return announce(workspace, &cache, &cluster, "is up already");
         }
-        cluster.start_as_before()?;
+        development.remember_programs()?;
+        cluster
+            .start_as_before()
+            .context("cargo xtask pg down --delete removes its data")?;
         return announce(workspace, &cache, &cluster, "is up again");
     }
     development.remove()?;
@@ -163,6 +186,7 @@ fn up(workspace: &Workspace, choice: &Choice) -> Result<ExitCode> {
         "postgres",
         &format!("create database {DATABASE} template {TEMPLATE};\n"),
     )?;
+    development.remember_programs()?;
     cluster.start_anywhere()?;
     announce(workspace, &cache, &cluster, "is up")
 }
@@ -302,6 +326,10 @@ fn run(workspace: &Workspace, choice: &Choice, words: &[OsString]) -> Result<Exi
     if !status.success() {
         server.keep_log(workspace);
     }
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    // As a shell says it: 128 and the signal.
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))
 }

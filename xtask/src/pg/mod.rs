@@ -23,6 +23,7 @@ use choice::PROVIDERS;
 pub(crate) use choice::{Choice, Provider};
 pub(crate) use develop::{Command, command};
 pub(crate) use interrupt::interrupted;
+pub(crate) use remote::URL_VARIABLE;
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -115,8 +116,8 @@ fn automatic(providers: &[Provider], cache: &Cache) -> Result<Prepared> {
 fn prepare_one(provider: Provider, cache: &Cache) -> Result<Prepared> {
     let programs = match provider {
         Provider::Url => {
-            if std::env::var_os(remote::URL_VARIABLE).is_none_or(|url| url.is_empty()) {
-                bail!("{} is not set", remote::URL_VARIABLE);
+            if std::env::var_os(URL_VARIABLE).is_none_or(|url| url.is_empty()) {
+                bail!("{} is not set", URL_VARIABLE);
             }
             None
         }

@@ -11,7 +11,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// Where developers and CI name a server of their own.
-pub(super) const URL_VARIABLE: &str = "TEST_DATABASE_URL";
+pub(crate) const URL_VARIABLE: &str = "TEST_DATABASE_URL";
 const IMAGE: &str = "pgvector/pgvector:pg17";
 /// Of containers; the number of the process that started it follows.
 const CONTAINER: &str = "smart-support-pg-";
