@@ -49,8 +49,8 @@ pub use model::{
 pub use names::{CollectionName, NameError, RunId, SourceId, Timestamp, mint_document_id};
 pub use rules::{check_canaries, kept_for};
 pub use store::{
-    CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, StoreBytes, StoreStatus,
-    StoredVector, VersionNote,
+    CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, KeptVector, StoreBytes,
+    StoreStatus, StoredVector, VersionNote,
 };
 pub use upkeep::{CopyReport, DamagedRow, RepairReport};
 pub use vector::{Embedding, EmbeddingError};

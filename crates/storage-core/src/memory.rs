@@ -12,13 +12,14 @@ use crate::{
     Applied, CacheStats, Canaries, Canary, CategoryCount, ChangeSet, CollectionName,
     CollectionStatus, ContentHash, Document, DocumentKey, Embedding, EmbeddingRecord,
     EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed, Generation, InputHash,
-    IntegrityReport, RecordHash, Result, RunId, RunRecord, Source, SourceId, SpaceId, Spend,
-    StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
+    IntegrityReport, KeptVector, RecordHash, Result, RunId, RunRecord, Source, SourceId, SpaceId,
+    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
     Version, VersionId, VersionNote, VersionState, metadata_to_json,
 };
 
 mod apply;
 mod check;
+mod vectors;
 mod versions;
 
 /// Keeps everything in memory, for tests and as a fallback.
@@ -322,6 +323,26 @@ impl EmbeddingStore for MemoryStore {
         Ok((Generation(found.generation), keys))
     }
 
+    async fn bindings(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<(DocumentKey, VectorKey)>)> {
+        let state = self.read();
+        let Some(found) = state.collections.get(collection) else {
+            return Ok((Generation(0), Vec::new()));
+        };
+        let bindings = found
+            .vectors_of(Some(version))
+            .filter_map(|(row, vector)| Some((row.document.key.clone(), vector?.clone())))
+            .collect();
+        Ok((Generation(found.generation), bindings))
+    }
+
+    fn vectors(&self, space: &SpaceId) -> BoxStream<'static, Result<KeptVector>> {
+        vectors::of_space(&self.read(), space)
+    }
+
     async fn register_space(&self, space: &EmbeddingSpace) -> Result<()> {
         space.validate()?;
         let mut state = self.write();
@@ -359,45 +380,16 @@ impl EmbeddingStore for MemoryStore {
         spend: &Spend,
         at: Timestamp,
     ) -> Result<()> {
-        let mut state = self.write();
-        for vector in batch {
-            let space = &vector.key.space;
-            let expected = state
-                .spaces
-                .get(space)
-                .map(|space| space.model.dimensions.get())
-                .ok_or_else(|| {
-                    StoreError::new(
-                        StoreErrorKind::Model,
-                        "put_embeddings",
-                        format!("the vector space is not registered: {space}"),
-                    )
-                })?;
-            let found = vector.embedding.dimensions();
-            if found != expected {
-                return Err(StoreError::new(
-                    StoreErrorKind::Model,
-                    "put_embeddings",
-                    format!("a vector has {found} numbers, its space {expected}"),
-                ));
-            }
-        }
-        for vector in batch {
-            state
-                .vectors
-                .entry(vector.key.clone())
-                .or_insert_with(|| Vector {
-                    checksum: ContentHash::of(&vector.embedding.to_le_bytes()),
-                    embedding: vector.embedding.clone(),
-                    stored_at: at,
-                });
-        }
-        if let Some(run) = state.runs.get_mut(&spend.run) {
-            run.requests += spend.requests;
-            run.texts += spend.texts;
-            run.tokens += spend.tokens;
-        }
-        Ok(())
+        vectors::put(
+            &mut self.write(),
+            batch.iter().map(|vector| (vector, at)),
+            Some(spend),
+        )
+    }
+
+    async fn adopt(&self, batch: &[KeptVector], _run: &RunId) -> Result<()> {
+        let vectors = batch.iter().map(|kept| (&kept.vector, kept.stored_at));
+        vectors::put(&mut self.write(), vectors, None)
     }
 
     async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
@@ -446,6 +438,12 @@ impl EmbeddingStore for MemoryStore {
             .collect();
         runs.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
         runs.truncate(limit);
+        Ok(runs)
+    }
+
+    async fn ledger(&self) -> Result<Vec<RunRecord>> {
+        let mut runs: Vec<_> = self.read().runs.values().cloned().collect();
+        runs.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
         Ok(runs)
     }
 

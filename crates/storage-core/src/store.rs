@@ -9,8 +9,8 @@ use futures_util::stream::BoxStream;
 use crate::{
     Applied, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
     EmbedText, EmbedTextError, Embedding, EmbeddingRecord, EmbeddingSpace, Filter, Fingerprint,
-    Generation, InputHash, IntegrityReport, Result, RunRecord, Source, SpaceId, Spend, Timestamp,
-    VectorKey, Version, VersionId,
+    Generation, InputHash, IntegrityReport, Result, RunId, RunRecord, Source, SpaceId, Spend,
+    Timestamp, VectorKey, Version, VersionId,
 };
 
 /// How many rows a category has.
@@ -151,6 +151,15 @@ pub struct StoredVector {
     pub embedding: Embedding,
 }
 
+/// A vector as a store keeps it, with the time it was paid for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptVector {
+    /// Its name and its numbers.
+    pub vector: StoredVector,
+    /// When it was stored first, wherever that was.
+    pub stored_at: Timestamp,
+}
+
 /// What is written beside a version: JSON that whoever measured it can read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VersionNote<'a> {
@@ -214,6 +223,19 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
         version: &VersionId,
     ) -> Result<(Generation, Vec<DocumentKey>)>;
 
+    /// The names of the vectors that rows have in a version of the collection, in the rows' key order, with the
+    /// generation they belong to: none for a version that is not registered. Rows without a vector are left out.
+    async fn bindings(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<(DocumentKey, VectorKey)>)>;
+
+    /// Every vector of a space in the order of its name, those that no row refers to included, all from one moment, in
+    /// bounded memory. Writers go on meanwhile. A damaged vector ends the stream with `Corrupt`; a space that is not
+    /// registered has none.
+    fn vectors(&self, space: &SpaceId) -> BoxStream<'static, Result<KeptVector>>;
+
     /// Registers a vector space; one that is registered already stays as it is.
     async fn register_space(&self, space: &EmbeddingSpace) -> Result<()>;
 
@@ -237,6 +259,13 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
         spend: &Spend,
         at: Timestamp,
     ) -> Result<()>;
+
+    /// Stores vectors that another store holds, with the times they were paid for, in one transaction, and otherwise
+    /// as [`put_embeddings`](Self::put_embeddings) does: a vector that is stored already stays as it is.
+    ///
+    /// # Errors
+    /// `Model` when the space is not registered or a vector has another length; nothing is stored then.
+    async fn adopt(&self, batch: &[KeptVector], run: &RunId) -> Result<()>;
 
     /// Does everything in the change set or nothing, in one transaction: the one moment readers see.
     ///
@@ -289,6 +318,9 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
 
     /// The newest runs of a collection, newest first.
     async fn runs(&self, collection: &CollectionName, limit: usize) -> Result<Vec<RunRecord>>;
+
+    /// Every recorded run of every collection, oldest first: also of collections that never came to be.
+    async fn ledger(&self) -> Result<Vec<RunRecord>>;
 
     /// What `prune` could free.
     async fn cache_stats(&self) -> Result<CacheStats>;

@@ -2,7 +2,9 @@
 
 pub(crate) mod apply;
 pub(crate) mod check;
+pub(crate) mod kept;
 pub(crate) mod ledger;
+pub(crate) mod pages;
 pub(crate) mod read;
 pub(crate) mod scan;
 pub(crate) mod status;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use rusqlite::Connection;
-use storage_core::{EmbeddingRecord, Result};
+use storage_core::Result;
 
 use crate::error::{Failure, Outcome};
-use crate::ops::scan::{Scan, Wanted};
+use crate::ops::pages::{Cursor, Pages};
 use crate::options::Place;
 use crate::reader::{self, Reader};
 use crate::sql;
@@ -66,11 +66,11 @@ impl Readers {
     }
 }
 
-/// A scan on the caller's thread: a page is read when it is asked for, and between two pages other tasks have a turn.
-pub(crate) fn scan(
+/// A long read on the caller's thread: a page is read when it is asked for, and between two pages other tasks have a turn.
+pub(crate) fn stream<P: Pages>(
     readers: Arc<Readers>,
-    wanted: Wanted,
-) -> BoxStream<'static, Result<EmbeddingRecord>> {
+    wanted: P,
+) -> BoxStream<'static, Result<P::Item>> {
     let state = Running {
         readers,
         wanted,
@@ -92,7 +92,7 @@ pub(crate) fn scan(
             Err(failure) => {
                 state.over = true;
                 let place = Place::File(state.readers.path.clone());
-                vec![Err(failure.at("scan", &place))]
+                vec![Err(failure.at(P::OPERATION, &place))]
             }
         };
         Some((stream::iter(items), state))
@@ -101,17 +101,17 @@ pub(crate) fn scan(
     .boxed()
 }
 
-struct Running {
+struct Running<P: Pages> {
     readers: Arc<Readers>,
-    wanted: Wanted,
-    under_way: Option<(Reader, Scan)>,
+    wanted: P,
+    under_way: Option<(Reader, P::Cursor)>,
     tries: usize,
     sent: bool,
     over: bool,
 }
 
-impl Running {
-    fn page(&mut self) -> Outcome<Vec<EmbeddingRecord>> {
+impl<P: Pages> Running<P> {
+    fn page(&mut self) -> Outcome<Vec<P::Item>> {
         const TRIES: usize = 5;
         loop {
             let (reader, mut scan) = match self.under_way.take() {
@@ -128,7 +128,7 @@ impl Running {
             if reader.is_sound() {
                 let page = page?;
                 self.sent |= !page.is_empty();
-                if scan.done {
+                if scan.is_done() {
                     self.over = true;
                     reader.connection().execute_batch(sql::END_READ)?;
                     self.readers.give_back(reader);
@@ -145,7 +145,7 @@ impl Running {
         }
     }
 
-    fn begin(&self) -> Outcome<Option<(Reader, Scan)>> {
+    fn begin(&self) -> Outcome<Option<(Reader, P::Cursor)>> {
         let reader = self.readers.take()?;
         reader.connection().execute_batch(sql::BEGIN_READ)?;
         match self.wanted.start(reader.connection()) {

@@ -13,6 +13,7 @@ queries! {
     APPLIED_MIGRATIONS = "applied_migrations";
     BEGIN_READ = "begin_read";
     BIND = "bind";
+    BINDINGS = "bindings";
     BOUND_VECTORS = "bound_vectors";
     BOUND_VERSIONS = "bound_versions";
     BYTES = "bytes";
@@ -60,6 +61,8 @@ queries! {
     INSERT_VECTOR = "insert_vector";
     IS_BOUND = "is_bound";
     IS_EMPTY = "is_empty";
+    KEPT_VECTORS = "kept_vectors";
+    LEDGER = "ledger";
     NAME_RUN = "name_run";
     NAME_SOURCE = "name_source";
     NOTE_CALIBRATION = "note_calibration";

@@ -14,14 +14,17 @@ use rusqlite::Connection;
 use storage_core::{
     Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
     DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
-    Generation, InputHash, IntegrityReport, Result, RunRecord, Source, SpaceId, Spend, StoreBytes,
-    StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VersionId, VersionNote,
+    Generation, InputHash, IntegrityReport, KeptVector, Result, RunId, RunRecord, Source, SpaceId,
+    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
+    VersionId, VersionNote,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Outcome;
 use crate::header;
 use crate::lock::WriterLock;
+use crate::ops::kept::OfSpace;
+use crate::ops::pages::{Cursor, Pages};
 use crate::ops::scan::Wanted;
 use crate::ops::{apply, check, ledger, read, status, vectors, versions};
 use crate::options::{Place, SqliteOptions};
@@ -130,6 +133,36 @@ impl SqliteStore {
         }
     }
 
+    /// A long read, handed on page by page.
+    fn stream<P: Pages>(&self, wanted: P) -> BoxStream<'static, Result<P::Item>> {
+        if let Engine::Readers(readers) = &self.inner.engine {
+            return readers::stream(Arc::clone(readers), wanted);
+        }
+        let inner = Arc::clone(&self.inner);
+        stream::once(async move {
+            let started = match &inner.engine {
+                Engine::Worker(worker) => inner.start(worker, wanted).await,
+                Engine::Readers(_) => Err(ended(P::OPERATION)),
+            };
+            // The stream must not keep the store open: only its own connection.
+            drop(inner);
+            match started {
+                Ok(received) => stream::unfold(received, |mut received| async move {
+                    Some((received.recv().await?, received))
+                })
+                .map(|page| match page {
+                    Ok(items) => stream::iter(items.into_iter().map(Ok)).left_stream(),
+                    Err(error) => stream::iter([Err(error)]).right_stream(),
+                })
+                .flatten()
+                .left_stream(),
+                Err(error) => stream::iter([Err(error)]).right_stream(),
+            }
+        })
+        .flatten()
+        .boxed()
+    }
+
     /// A long read: on a thread and a connection of its own where there is a file.
     async fn read_aside<T: Send + 'static>(
         &self,
@@ -153,66 +186,66 @@ impl SqliteStore {
     }
 }
 
-/// What a scan's thread sends: rows, or the failure that ends it.
-type Batch = Result<Vec<EmbeddingRecord>>;
+/// What the thread of a long read sends: a page, or the failure that ends it.
+type Page<P> = Result<Vec<<P as Pages>::Item>>;
 
 impl Inner {
-    /// Starts a scan and returns its batches.
-    async fn start_scan(&self, worker: &Worker, wanted: Wanted) -> Result<mpsc::Receiver<Batch>> {
+    /// Starts a long read and returns its pages.
+    async fn start<P: Pages>(&self, worker: &Worker, wanted: P) -> Result<mpsc::Receiver<Page<P>>> {
         let place = self.place.clone();
         let Place::File(path) = &place else {
-            return self.scan_in_memory(worker, wanted).await;
+            return self.start_in_memory(worker, wanted).await;
         };
-        let (batches, received) = mpsc::channel(BATCHES);
+        let (pages, received) = mpsc::channel(BATCHES);
         let (path, timeout) = (path.clone(), self.timeout);
-        spawn("scan", move || {
-            if let Err(failure) = scan_file(&path, timeout, &wanted, &batches) {
-                drop(batches.blocking_send(Err(failure.at("scan", &place))));
+        spawn(P::OPERATION, move || {
+            if let Err(failure) = read_file(&path, timeout, &wanted, &pages) {
+                drop(pages.blocking_send(Err(failure.at(P::OPERATION, &place))));
             }
         })?;
         Ok(received)
     }
 
-    /// One connection is all a store in memory has, and it must be free for writers: rows are collected at once.
-    async fn scan_in_memory(
+    /// One connection is all a store in memory has, and it must be free for writers: everything is collected at once.
+    async fn start_in_memory<P: Pages>(
         &self,
         worker: &Worker,
-        wanted: Wanted,
-    ) -> Result<mpsc::Receiver<Batch>> {
-        let rows = worker
-            .run("scan", &self.place, move |session| {
+        wanted: P,
+    ) -> Result<mpsc::Receiver<Page<P>>> {
+        let items = worker
+            .run(P::OPERATION, &self.place, move |session| {
                 session.read(|conn| {
-                    let mut rows = Vec::new();
-                    if let Some(mut scan) = wanted.start(conn)? {
-                        while !scan.done {
-                            rows.append(&mut scan.page(conn)?);
+                    let mut items = Vec::new();
+                    if let Some(mut cursor) = wanted.start(conn)? {
+                        while !cursor.is_done() {
+                            items.append(&mut cursor.page(conn)?);
                         }
                     }
-                    Ok(rows)
+                    Ok(items)
                 })
             })
             .await?;
-        let (batches, received) = mpsc::channel(1);
+        let (pages, received) = mpsc::channel(1);
         // One message, and room for one: this cannot wait.
-        drop(batches.try_send(Ok(rows)));
+        drop(pages.try_send(Ok(items)));
         Ok(received)
     }
 }
 
-fn scan_file(
+fn read_file<P: Pages>(
     path: &Path,
     timeout: Duration,
-    wanted: &Wanted,
-    batches: &mpsc::Sender<Batch>,
+    wanted: &P,
+    pages: &mpsc::Sender<Page<P>>,
 ) -> Outcome<()> {
     let reader = Reader::beside_writer(path, timeout)?;
     let transaction = reader.connection().unchecked_transaction()?;
-    let Some(mut scan) = wanted.start(&transaction)? else {
+    let Some(mut cursor) = wanted.start(&transaction)? else {
         return Ok(());
     };
-    while !scan.done {
-        let page = scan.page(&transaction)?;
-        if !page.is_empty() && batches.blocking_send(Ok(page)).is_err() {
+    while !cursor.is_done() {
+        let page = cursor.page(&transaction)?;
+        if !page.is_empty() && pages.blocking_send(Ok(page)).is_err() {
             return Ok(());
         }
     }
@@ -295,32 +328,7 @@ impl EmbeddingStore for SqliteStore {
             version: version.cloned(),
             filter,
         };
-        if let Engine::Readers(readers) = &self.inner.engine {
-            return readers::scan(Arc::clone(readers), wanted);
-        }
-        let inner = Arc::clone(&self.inner);
-        stream::once(async move {
-            let started = match &inner.engine {
-                Engine::Worker(worker) => inner.start_scan(worker, wanted).await,
-                Engine::Readers(_) => Err(ended("scan")),
-            };
-            // The stream must not keep the store open: only its own connection.
-            drop(inner);
-            match started {
-                Ok(received) => stream::unfold(received, |mut received| async move {
-                    Some((received.recv().await?, received))
-                })
-                .map(|batch| match batch {
-                    Ok(rows) => stream::iter(rows.into_iter().map(Ok)).left_stream(),
-                    Err(error) => stream::iter([Err(error)]).right_stream(),
-                })
-                .flatten()
-                .left_stream(),
-                Err(error) => stream::iter([Err(error)]).right_stream(),
-            }
-        })
-        .flatten()
-        .boxed()
+        self.stream(wanted)
     }
 
     async fn unbound(
@@ -333,6 +341,22 @@ impl EmbeddingStore for SqliteStore {
             read::unbound(conn, &collection, &version)
         })
         .await
+    }
+
+    async fn bindings(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<(DocumentKey, VectorKey)>)> {
+        let (collection, version) = (collection.clone(), version.clone());
+        self.read_aside("bindings", move |conn| {
+            read::bindings(conn, &collection, &version)
+        })
+        .await
+    }
+
+    fn vectors(&self, space: &SpaceId) -> BoxStream<'static, Result<KeptVector>> {
+        self.stream(OfSpace(space.clone()))
     }
 
     async fn register_space(&self, space: &EmbeddingSpace) -> Result<()> {
@@ -368,6 +392,13 @@ impl EmbeddingStore for SqliteStore {
             vectors::put(conn, &batch, &spend, at)
         })
         .await
+    }
+
+    async fn adopt(&self, batch: &[KeptVector], run: &RunId) -> Result<()> {
+        tracing::debug!(vectors = batch.len(), "store.adopt");
+        let (batch, run) = (batch.to_vec(), run.clone());
+        self.write("adopt", move |conn| vectors::adopt(conn, &batch, &run))
+            .await
     }
 
     async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
@@ -456,6 +487,10 @@ impl EmbeddingStore for SqliteStore {
         let collection = collection.clone();
         self.read("runs", move |conn| ledger::runs(conn, &collection, limit))
             .await
+    }
+
+    async fn ledger(&self) -> Result<Vec<RunRecord>> {
+        self.read("ledger", ledger::ledger).await
     }
 
     async fn cache_stats(&self) -> Result<CacheStats> {

@@ -74,6 +74,13 @@ macro_rules! __store_cases {
             ledger::a_run_is_replaced_by_its_id
             ledger::runs_belong_to_their_collection
             ledger::what_was_spent_is_known_with_its_vectors
+            copies::vectors_come_in_the_order_of_their_names
+            copies::a_running_read_of_vectors_sees_one_moment
+            copies::adopted_vectors_keep_their_times
+            copies::what_cannot_be_adopted_stores_nothing
+            copies::bindings_are_told_for_every_version
+            copies::a_binding_names_the_variant
+            copies::the_ledger_holds_every_run
             check::a_good_store_is_clean
             check::a_long_life_leaves_a_clean_store
             check::sizes_are_counted

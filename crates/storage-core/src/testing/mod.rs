@@ -11,6 +11,7 @@
 
 pub mod apply;
 pub mod check;
+pub mod copies;
 pub mod fixture;
 pub mod keeping;
 pub mod ledger;

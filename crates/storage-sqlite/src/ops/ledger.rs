@@ -1,6 +1,6 @@
 //! The ledger of runs.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use storage_core::{
     CollectionName, RunId, RunKind, RunRecord, RunState, Spend, Timestamp, VersionId,
 };
@@ -33,26 +33,41 @@ pub(crate) fn runs(
     let mut statement = conn.prepare_cached(sql::RUNS)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query((name.as_str(), limit))?;
-    let unknown = |what: &str| Failure::corrupt("runs", format!("a run's {what} is unknown"));
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
-        let source: Option<String> = row.get(2)?;
-        let version: Option<String> = row.get(3)?;
-        runs.push(RunRecord {
-            id: RunId::new(row.get::<_, String>(0)?).map_err(|_| unknown("name"))?,
-            kind: RunKind::parse(rows::text(row, 1)?).ok_or_else(|| unknown("kind"))?,
-            collection: name.clone(),
-            source: source.map(rows::source_id).transpose()?,
-            version: version.as_deref().map(VersionId::from_stored),
-            state: RunState::parse(rows::text(row, 4)?).ok_or_else(|| unknown("state"))?,
-            requests: row.get(5)?,
-            texts: row.get(6)?,
-            tokens: row.get(7)?,
-            started_at: Timestamp(row.get(8)?),
-            finished_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
-        });
+        runs.push(run(row, name.clone())?);
     }
     Ok(runs)
+}
+
+/// Every recorded run, oldest first.
+pub(crate) fn ledger(conn: &Connection) -> Outcome<Vec<RunRecord>> {
+    let mut statement = conn.prepare_cached(sql::LEDGER)?;
+    let mut rows = statement.query(())?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(run(row, rows::collection_name(row.get(10)?)?)?);
+    }
+    Ok(runs)
+}
+
+fn run(row: &Row<'_>, collection: CollectionName) -> Outcome<RunRecord> {
+    let unknown = |what: &str| Failure::corrupt("runs", format!("a run's {what} is unknown"));
+    let source: Option<String> = row.get(2)?;
+    let version: Option<String> = row.get(3)?;
+    Ok(RunRecord {
+        id: RunId::new(row.get::<_, String>(0)?).map_err(|_| unknown("name"))?,
+        kind: RunKind::parse(rows::text(row, 1)?).ok_or_else(|| unknown("kind"))?,
+        collection,
+        source: source.map(rows::source_id).transpose()?,
+        version: version.as_deref().map(VersionId::from_stored),
+        state: RunState::parse(rows::text(row, 4)?).ok_or_else(|| unknown("state"))?,
+        requests: row.get(5)?,
+        texts: row.get(6)?,
+        tokens: row.get(7)?,
+        started_at: Timestamp(row.get(8)?),
+        finished_at: row.get::<_, Option<i64>>(9)?.map(Timestamp),
+    })
 }
 
 /// The number of a run, which need not be recorded yet.

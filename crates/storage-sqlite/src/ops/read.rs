@@ -7,7 +7,7 @@ use storage_core::{
     CollectionName, Document, DocumentKey, Fingerprint, Generation, Source, VectorKey, VersionId,
 };
 
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::rows::{self, Names};
 use crate::sql;
 
@@ -65,6 +65,34 @@ pub(crate) fn unbound(
         keys.push(names.key(row.get(0)?, row.get(1)?));
     }
     Ok((collection.generation, keys))
+}
+
+/// Names of the vectors that rows have in a version.
+pub(crate) fn bindings(
+    conn: &Connection,
+    name: &CollectionName,
+    id: &VersionId,
+) -> Outcome<(Generation, Vec<(DocumentKey, VectorKey)>)> {
+    let Some(collection) = rows::collection(conn, name)? else {
+        return Ok((Generation(0), Vec::new()));
+    };
+    let mut bindings = Vec::new();
+    let Some(version) = collection.version(id) else {
+        return Ok((collection.generation, bindings));
+    };
+    let names = Names::read(conn, name, collection.id)?;
+    let mut statement = conn.prepare_cached(sql::BINDINGS)?;
+    let mut rows = statement.query((collection.id, version.number))?;
+    while let Some(row) = rows.next()? {
+        let vector = VectorKey {
+            space: version.version.space.clone(),
+            input: rows::input_hash(row, 2)?
+                .ok_or_else(|| Failure::corrupt("bindings", "a vector has no name"))?,
+            variant: rows::variant(row, 3)?,
+        };
+        bindings.push((names.key(row.get(0)?, row.get(1)?), vector));
+    }
+    Ok((collection.generation, bindings))
 }
 
 /// One lookup a key: inside one process a prepared statement is the fastest batch there is.

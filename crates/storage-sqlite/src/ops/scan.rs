@@ -5,6 +5,7 @@ use rusqlite::types::ValueRef;
 use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter, StoreErrorKind, VersionId};
 
 use crate::error::{Failure, Outcome};
+use crate::ops::pages::{Cursor, Pages};
 use crate::ops::versions::unknown_version;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::sql;
@@ -13,8 +14,7 @@ use storage_core::guard::{fits, guard};
 /// Rows a page: enough to make a page cheap, little enough to keep memory bounded.
 const PAGE: usize = 128;
 
-/// A scan between two pages. It holds no statement and no connection: whoever drives it keeps one connection inside
-/// one read transaction, so that all pages are from one generation.
+/// A scan between two pages.
 pub(crate) struct Scan {
     collection: i64,
     version: i64,
@@ -26,7 +26,7 @@ pub(crate) struct Scan {
     /// The last row that was read, or what sorts before every row.
     after: (String, i64),
     /// Whether the last page was read.
-    pub(crate) done: bool,
+    done: bool,
 }
 
 /// What to scan: of which collection, in which version or the active one, which rows.
@@ -36,9 +36,12 @@ pub(crate) struct Wanted {
     pub(crate) filter: Filter,
 }
 
-impl Wanted {
-    /// `None` for a collection that has no rows to scan.
-    pub(crate) fn start(&self, conn: &Connection) -> Outcome<Option<Scan>> {
+impl Pages for Wanted {
+    const OPERATION: &'static str = "scan";
+    type Item = EmbeddingRecord;
+    type Cursor = Scan;
+
+    fn start(&self, conn: &Connection) -> Outcome<Option<Scan>> {
         let (name, version, filter) = (&self.collection, self.version.as_ref(), &self.filter);
         let collection = rows::collection(conn, name)?;
         if let Some(id) = version
@@ -71,9 +74,14 @@ impl Wanted {
     }
 }
 
-impl Scan {
-    /// The next rows that pass the filter; may be none although there is more to come.
-    pub(crate) fn page(&mut self, conn: &Connection) -> Outcome<Vec<EmbeddingRecord>> {
+impl Cursor for Scan {
+    type Item = EmbeddingRecord;
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn page(&mut self, conn: &Connection) -> Outcome<Vec<EmbeddingRecord>> {
         let mut statement = conn.prepare_cached(match self.filter.document {
             Some(_) => sql::SCAN_DOCUMENT,
             None => sql::SCAN,

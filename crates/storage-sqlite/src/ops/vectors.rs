@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension};
 use storage_core::{
-    CacheStats, ContentHash, InputHash, SpaceId, Spend, StoreErrorKind, StoredVector, Timestamp,
-    VectorKey,
+    CacheStats, ContentHash, InputHash, KeptVector, RunId, SpaceId, Spend, StoreErrorKind,
+    StoredVector, Timestamp, VectorKey,
 };
 
 use super::ledger;
@@ -57,8 +57,23 @@ pub(crate) fn put(
     spend: &Spend,
     at: Timestamp,
 ) -> Outcome<()> {
+    let vectors = batch.iter().map(|vector| (vector, at));
+    put_each(conn, vectors, || ledger::add_spend(conn, spend))
+}
+
+/// Stores vectors of another store with the times they came with.
+pub(crate) fn adopt(conn: &Connection, batch: &[KeptVector], run: &RunId) -> Outcome<()> {
+    let vectors = batch.iter().map(|kept| (&kept.vector, kept.stored_at));
+    put_each(conn, vectors, || ledger::run_number(conn, run))
+}
+
+fn put_each<'a>(
+    conn: &Connection,
+    batch: impl Iterator<Item = (&'a StoredVector, Timestamp)> + Clone,
+    run: impl FnOnce() -> Outcome<i64>,
+) -> Outcome<()> {
     let mut spaces = Spaces::default();
-    for vector in batch {
+    for (vector, _) in batch.clone() {
         let (_, expected) = spaces.get(conn, "put_embeddings", &vector.key.space)?;
         let found = vector.embedding.dimensions();
         if found != expected {
@@ -69,9 +84,9 @@ pub(crate) fn put(
             ));
         }
     }
-    let run = ledger::add_spend(conn, spend)?;
+    let run = run()?;
     let mut insert = conn.prepare_cached(sql::INSERT_VECTOR)?;
-    for stored in batch {
+    for (stored, at) in batch {
         let (number, dimensions) = spaces.get(conn, "put_embeddings", &stored.key.space)?;
         // Looking first is cheaper than a failed insert, which would bind four kilobytes for nothing.
         if vector(conn, number, &stored.key)?.is_some() {
