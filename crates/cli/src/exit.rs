@@ -122,6 +122,7 @@ impl From<SyncError> for Failure {
             | SyncErrorKind::Model
             | SyncErrorKind::Version
             | SyncErrorKind::Budget
+            | SyncErrorKind::Occupied
             | SyncErrorKind::Stale => ExitCode::Refused,
             SyncErrorKind::Stopped => ExitCode::Interrupted,
             SyncErrorKind::SourceConflict | SyncErrorKind::Selection => ExitCode::Usage,

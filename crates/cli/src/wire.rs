@@ -1,6 +1,7 @@
 //! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
 
 mod eval;
+mod stores;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use storage_core::{
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 pub(crate) use eval::{Eval, Flips, Group, Miss};
+pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Model {

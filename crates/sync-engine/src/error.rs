@@ -27,6 +27,8 @@ pub enum SyncErrorKind {
     Stopped,
     /// What is planned now is not what was agreed on: make a new plan.
     Stale,
+    /// The store to copy into holds something else, or is the one to copy from: name another.
+    Occupied,
     /// Another writer keeps coming first.
     Conflict,
     /// The store failed; the kind says how.

@@ -7,6 +7,8 @@
 mod build;
 mod canary;
 mod companion;
+mod copy;
+mod diff;
 mod draft;
 mod error;
 mod estimate;
@@ -27,6 +29,13 @@ pub use build::{
 };
 pub use canary::{CanaryReport, LEAST_COSINE, check_provider};
 pub use companion::Companion;
+pub use copy::{
+    Copied, CopyOptions, CopyPlan, CopyProgress, PlannedCollection, QuietCopy, copy, plan_copy,
+};
+pub use diff::{
+    CollectionDifference, Depth, DiffOptions, Fact, Field, RowDifference, Side, StoreDifference,
+    diff,
+};
 pub use draft::{Draft, Stored};
 pub use error::{SyncError, SyncErrorKind};
 pub use estimate::{Estimate, Pace, TokensBy, estimated_tokens};

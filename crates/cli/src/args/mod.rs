@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
 pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
-pub(crate) use upkeep::{BackupArgs, RepairArgs, RestoreArgs};
+pub(crate) use upkeep::{BackupArgs, CopyArgs, DiffArgs, RepairArgs, RestoreArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -181,6 +181,10 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Put a backup in the store's place
     Restore(RestoreArgs),
+    /// Copy a whole store into another backend or file, without one embedding call
+    Copy(CopyArgs),
+    /// Compare two stores row by row and vector by vector; exit code 4 if anything differs
+    Diff(DiffArgs),
     /// Put right what validate found, from what is already paid for
     Repair(RepairArgs),
     /// Measure accuracy on questions whose answers are known
@@ -223,6 +227,8 @@ impl Command {
             Self::Schema(_) => "schema",
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
+            Self::Copy(_) => "copy",
+            Self::Diff(_) => "diff",
             Self::Repair(_) => "repair",
             Self::Eval(_) => "eval",
             Self::Model(command) => command.name(),

@@ -37,3 +37,33 @@ pub(crate) struct RepairArgs {
     #[arg(long)]
     pub(crate) drop_unembedded: bool,
 }
+
+/// `copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The store to copy: sqlite:PATH or postgres://…; it is only read
+    pub(crate) from: String,
+    /// The store to copy into: created where there is none; rows that are there already are never written over
+    pub(crate) to: String,
+    /// Say what would be copied, write nothing
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+    /// Neither check the source first nor compare every row and vector of the copy with it at the end
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// One store: sqlite:PATH or postgres://…
+    pub(crate) a: String,
+    /// The other one
+    pub(crate) b: String,
+    /// Compare all that a copy carries: every version, vectors that no row refers to, sources, canaries, runs
+    #[arg(long)]
+    pub(crate) all_versions: bool,
+    /// Rows to list per collection, up to 1000; all are counted, and --json lists the first 1000
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(crate) limit: u16,
+}

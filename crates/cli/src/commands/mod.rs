@@ -4,6 +4,8 @@ mod apply;
 mod cache;
 mod config;
 mod copies;
+mod copy;
+mod diff;
 mod doctor;
 mod estimate;
 mod eval;
@@ -66,6 +68,8 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Schema(command) => schema::run(app, command),
         Command::Backup(args) => copies::backup(app, args),
         Command::Restore(args) => copies::restore(app, args),
+        Command::Copy(args) => copy::run(app, args).await,
+        Command::Diff(args) => diff::run(app, args).await,
         Command::Repair(args) => repair::run(app, args),
         Command::Eval(args) => eval::run(app, args).await,
         Command::Model(command) => model::run(app, command).await,

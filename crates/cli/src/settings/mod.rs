@@ -188,6 +188,29 @@ impl Settings {
         })
     }
 
+    /// A store that a command names by its URL, not the one of the settings.
+    pub(crate) fn store_at(&self, url: &str) -> Result<StoreLocation, Failure> {
+        let given = self.layers.get(env::STORE);
+        if given.is_some_and(|value| value.origin == Origin::Flag) {
+            return Err(usage(
+                "this command names its stores itself; leave --store out",
+            ));
+        }
+        let location = read::store_url(url, &Origin::Flag)?;
+        if location == StoreLocation::SqliteMemory {
+            return Err(usage(
+                "a store in memory is empty when a command begins and gone when it ends; name a file: sqlite:PATH",
+            ));
+        }
+        Ok(location)
+    }
+
+    /// The collection that was asked for with the flag, where commands else work on all.
+    pub(crate) fn named_collection(&self) -> Option<&CollectionName> {
+        let given = self.layers.get(env::COLLECTION)?;
+        (given.origin == Origin::Flag).then_some(&self.collection)
+    }
+
     /// The embedder that was chosen.
     pub(crate) fn embedder(&self) -> Result<EmbedderSettings, Failure> {
         read::embedder(&self.layers)

@@ -145,7 +145,7 @@ fn sqlite_path(layers: &Layers) -> Result<StoreLocation, Failure> {
     })
 }
 
-fn store_url(url: &str, origin: &Origin) -> Result<StoreLocation, Failure> {
+pub(super) fn store_url(url: &str, origin: &Origin) -> Result<StoreLocation, Failure> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(StoreLocation::Postgres);
     }
