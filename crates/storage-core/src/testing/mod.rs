@@ -15,6 +15,7 @@ pub mod copies;
 pub mod fixture;
 pub mod keeping;
 pub mod ledger;
+pub mod life;
 pub mod limits;
 pub mod ownership;
 pub mod persistence;

@@ -4,6 +4,7 @@
     reason = "a test says by panicking what went wrong"
 )]
 
+mod copy;
 mod identity;
 mod spending;
 mod time;
