@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::stream::BoxStream;
-use futures_util::{TryStreamExt, future};
+use futures_util::{StreamExt, TryStreamExt, future};
 use storage_core::{
     Canary, EmbeddingSpace, InputHash, KeptVector, Result as StoreResult, SpaceId, StoreStatus,
     VectorKey,
@@ -68,7 +68,8 @@ impl Copying<'_> {
         };
         self.progress.vectors(total);
         for space in spaces {
-            let mut vectors = self.source.vectors(space);
+            // Fused: the end is asked for again after a batch that was not full.
+            let mut vectors = self.source.vectors(space).fuse().boxed();
             let mut batch = next(&mut vectors, wanted.as_ref()).await?;
             while !batch.is_empty() {
                 let missing = self.missing(space, &batch).await?;
