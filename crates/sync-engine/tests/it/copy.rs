@@ -1,14 +1,23 @@
 //! Whole stores copied and compared, whatever they went through before.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use proptest::prelude::*;
-use storage_core::testing::fixture::{collection, documents, faq, fill, put, run, version};
+use storage_core::testing::fixture::{
+    change, collection, document, documents, faq, fill, generation, key, put, run, stored_vector,
+    unpaid, version,
+};
 use storage_core::testing::life::{Step, live};
 use storage_core::testing::{Snapshot, snapshot};
-use storage_core::{EmbeddingStore, Generation, MemoryStore, Timestamp, VersionState};
+use storage_core::{
+    Binding, CollectionName, ContentHash, Embedding, EmbeddingStore, Generation, MemoryStore,
+    Timestamp, VersionState,
+};
 use sync_engine::{
-    CopyOptions, Depth, DiffOptions, QuietCopy, SyncErrorKind, copy, diff, plan_copy,
+    CopyOptions, CopyProgress, Depth, DiffOptions, Field, QuietCopy, SyncErrorKind, copy, diff,
+    plan_copy,
 };
 
 fn options() -> CopyOptions {
@@ -172,4 +181,154 @@ async fn a_plan_writes_nothing() {
         .unwrap();
     let plan = plan_copy(&source, &target, &options()).await.unwrap();
     assert!(plan.collections[0].there);
+}
+
+/// A writer that adds a row to the source whenever a collection is about to become visible in the target.
+struct Writer<'a> {
+    source: &'a MemoryStore,
+    left: AtomicUsize,
+}
+
+impl CopyProgress for Writer<'_> {
+    fn applying(&self, _: &CollectionName, _: u64) {
+        let left = self.left.load(Ordering::SeqCst);
+        if left == 0 {
+            return;
+        }
+        self.left.store(left - 1, Ordering::SeqCst);
+        let new = document(&format!("new-{left}"), &format!("Новый {left}?"), "Да.");
+        let mut moved = documents(3);
+        moved[1].body.push_str(&format!(" Правка {left}."));
+        moved.push(new);
+        let one = version("one");
+        let written = async {
+            fill(self.source, &one, &moved).await;
+            let mut gone = change(generation(self.source, &faq()).await);
+            gone.deletes = vec![key("id-0000")];
+            self.source.apply(gone).await.unwrap();
+        };
+        written
+            .now_or_never()
+            .expect("a store in memory never waits");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_written_to_is_caught_up_with() {
+    let (source, target) = (MemoryStore::new(), MemoryStore::new());
+    fill(&source, &version("one"), &documents(5)).await;
+    let writer = Writer {
+        source: &source,
+        left: AtomicUsize::new(2),
+    };
+    let report = copy(&source, &target, &options(), &writer).await.unwrap();
+    assert_eq!(report.rounds, 3);
+    assert!(report.difference.unwrap().is_equal());
+    assert_eq!(report.rows, 6, "two came, one went");
+    assert_eq!(seen(&target).await, seen(&source).await);
+    assert_eq!(report.source, source.status().await.unwrap().generation);
+}
+
+#[tokio::test]
+async fn a_source_that_never_stands_still_is_told_so() {
+    let (source, target) = (MemoryStore::new(), MemoryStore::new());
+    fill(&source, &version("one"), &documents(5)).await;
+    let writer = Writer {
+        source: &source,
+        left: AtomicUsize::new(usize::MAX),
+    };
+    let error = copy(&source, &target, &options(), &writer)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::Conflict);
+    assert!(
+        error.to_string().contains("what was copied stays"),
+        "{error}"
+    );
+}
+
+/// A copy that was cut off before anybody saw a row has versions that serve nothing, and is gone on with.
+#[tokio::test]
+async fn a_collection_without_rows_is_what_a_cut_off_copy_left() {
+    let (source, target) = (MemoryStore::new(), MemoryStore::new());
+    for name in ["one", "two", "three"] {
+        fill(&source, &version(name), &documents(4)).await;
+    }
+    let mut begun = change(Generation(0));
+    let one = version("one");
+    put(&target, &one, &documents(2)).await;
+    begun.source = None;
+    begun.register = Some(one.spec.clone());
+    begun.activate = Some(one.id.clone());
+    target.apply(begun).await.unwrap();
+    let report = copy(&source, &target, &options(), &QuietCopy)
+        .await
+        .unwrap();
+    assert_eq!((report.vectors, report.vectors_there), (10, 2));
+    assert_eq!(
+        seen(&target).await.collections[0].records,
+        seen(&source).await.collections[0].records
+    );
+    let found = target.status().await.unwrap();
+    let found = found.collection(&faq()).unwrap();
+    assert_eq!(found.previous, Some(version("two").id));
+    assert_eq!(found.version(&one.id).unwrap().state, VersionState::Retired);
+}
+
+#[tokio::test]
+async fn a_vector_that_differs_in_one_bit_is_found() {
+    let (a, b) = (MemoryStore::new(), MemoryStore::new());
+    let (one, rows) = (version("one"), documents(4));
+    fill(&a, &one, &rows).await;
+    // The same name, and a number that is off by the least there is.
+    let mut vector = stored_vector(&one, &rows[2]);
+    let mut numbers = vector.embedding.as_slice().to_vec();
+    numbers[3] = f32::from_bits(numbers[3].to_bits() ^ 1);
+    vector.embedding = Embedding::new(numbers).unwrap();
+    b.register_space(&one.space).await.unwrap();
+    b.put_embeddings(&[vector], &unpaid("run"), Timestamp(1))
+        .await
+        .unwrap();
+    fill(&b, &one, &rows).await;
+    let options = DiffOptions {
+        rows: 10,
+        ..DiffOptions::default()
+    };
+    let found = diff(&a, &b, &options).await.unwrap();
+    let found = &found.collections[0];
+    assert_eq!((found.same, found.different), (3, 1));
+    assert_eq!(found.rows[0].key, rows[2].key);
+    assert_eq!(found.rows[0].fields, [Field::Vector]);
+    // A copy into such a store is told apart from its source, too.
+    let error = copy(&a, &b, &self::options(), &QuietCopy).await.unwrap();
+    assert!(!error.difference.unwrap().is_equal());
+}
+
+#[tokio::test]
+async fn an_imported_vector_is_another_reference() {
+    let (a, b) = (MemoryStore::new(), MemoryStore::new());
+    let (one, rows) = (version("one"), documents(2));
+    for store in [&a, &b] {
+        fill(store, &one, &rows).await;
+    }
+    let mut imported = stored_vector(&one, &rows[0]);
+    imported.key.variant = Some(ContentHash::of(&imported.embedding.to_le_bytes()));
+    b.put_embeddings(&[imported.clone()], &unpaid("import"), Timestamp(1))
+        .await
+        .unwrap();
+    let mut bind = change(Generation(1));
+    bind.binds = vec![(
+        rows[0].key.clone(),
+        Binding {
+            version: one.id.clone(),
+            vector: imported.key,
+        },
+    )];
+    b.apply(bind).await.unwrap();
+    let options = DiffOptions {
+        rows: 10,
+        ..DiffOptions::default()
+    };
+    let found = diff(&a, &b, &options).await.unwrap();
+    assert_eq!(found.collections[0].rows[0].fields, [Field::Reference]);
 }
