@@ -105,13 +105,11 @@ fn the_store_is_chosen_by_the_nearest_word() {
     };
     assert_eq!(store(&place, &[]), "sqlite:data/embeddings.db");
     place.set("DATABASE_URL", "postgres://user:hush@db.example/faq");
-    assert_eq!(store(&place, &[]), "postgres");
+    let url = "postgres://user@db.example:5432/faq";
+    assert_eq!(store(&place, &[]), url);
     place.set("STORAGE_BACKEND", "sqlite");
     assert_eq!(store(&place, &[]), "sqlite:data/embeddings.db");
-    assert_eq!(
-        store(&place, &["--storage-backend", "postgres"]),
-        "postgres"
-    );
+    assert_eq!(store(&place, &["--storage-backend", "postgres"]), url);
     assert_eq!(store(&place, &["--sqlite-path", "x.db"]), "sqlite:x.db");
     place.set("STORAGE_BACKEND", "postgres");
     assert_eq!(store(&place, &["--sqlite-path", "x.db"]), "sqlite:x.db");

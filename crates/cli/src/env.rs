@@ -54,6 +54,25 @@ pub(crate) const STORE: &str = "store";
 pub(crate) const STORAGE_BACKEND: &str = "storage.backend";
 pub(crate) const SQLITE_PATH: &str = "storage.sqlite-path";
 pub(crate) const DATABASE_URL: &str = "storage.database-url";
+pub(crate) const POSTGRES_HOST: &str = "storage.postgres-host";
+pub(crate) const POSTGRES_PORT: &str = "storage.postgres-port";
+pub(crate) const POSTGRES_DATABASE: &str = "storage.postgres-database";
+pub(crate) const POSTGRES_USER: &str = "storage.postgres-user";
+pub(crate) const POSTGRES_PASSWORD: &str = "storage.postgres-password";
+pub(crate) const POSTGRES_PASSFILE: &str = "storage.postgres-passfile";
+pub(crate) const POSTGRES_SCHEMA: &str = "storage.postgres-schema";
+pub(crate) const POSTGRES_POOL_SIZE: &str = "storage.postgres-pool-size";
+pub(crate) const POSTGRES_POOL_MODE: &str = "storage.postgres-pool-mode";
+pub(crate) const POSTGRES_READ_URLS: &str = "storage.postgres-read-urls";
+pub(crate) const POSTGRES_SSL_MODE: &str = "storage.postgres-sslmode";
+pub(crate) const POSTGRES_SSL_ROOT_CERT: &str = "storage.postgres-sslrootcert";
+pub(crate) const POSTGRES_INSECURE_TLS: &str = "storage.postgres-insecure-tls";
+pub(crate) const POSTGRES_CONNECT_TIMEOUT: &str = "storage.postgres-connect-timeout";
+pub(crate) const POSTGRES_APPLICATION_NAME: &str = "storage.postgres-application-name";
+pub(crate) const POSTGRES_TARGET_SESSION: &str = "storage.postgres-target-session";
+pub(crate) const POSTGRES_OPTIONS: &str = "storage.postgres-options";
+pub(crate) const POSTGRES_SERVICE: &str = "storage.postgres-service";
+pub(crate) const POSTGRES_SERVICE_FILE: &str = "storage.postgres-service-file";
 pub(crate) const ON_STORE_ERROR: &str = "storage.on-error";
 pub(crate) const WAIT: &str = "storage.wait";
 pub(crate) const COLLECTION: &str = "collection";
@@ -90,7 +109,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         STORE,
         &[],
-        "Where the vectors are: sqlite:PATH or sqlite::memory:. Beats every other way to name a store",
+        "Where the vectors are: sqlite:PATH, sqlite::memory: or postgres://USER@HOST/DATABASE. Beats every other way to name a store",
     )
     .address(),
     setting(
@@ -105,6 +124,111 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Database by URL; names the store when no backend is chosen",
     )
     .secret(),
+    setting(
+        POSTGRES_HOST,
+        &["POSTGRES_HOST", "PGHOST"],
+        "PostgreSQL server, or the directory of its socket; several by commas; unset: localhost",
+    ),
+    setting(
+        POSTGRES_PORT,
+        &["POSTGRES_PORT", "PGPORT"],
+        "PostgreSQL port, one for all servers or one for each by commas; unset: 5432",
+    ),
+    setting(
+        POSTGRES_DATABASE,
+        &["POSTGRES_DATABASE", "PGDATABASE"],
+        "PostgreSQL database; unset: the one named like the user",
+    ),
+    setting(
+        POSTGRES_USER,
+        &["POSTGRES_USER", "PGUSER"],
+        "PostgreSQL user; unset: yours on this machine",
+    ),
+    setting(
+        POSTGRES_PASSWORD,
+        &["POSTGRES_PASSWORD", "PGPASSWORD"],
+        "PostgreSQL password",
+    )
+    .secret(),
+    setting(
+        POSTGRES_PASSFILE,
+        &["PGPASSFILE"],
+        "File of passwords, one server a line, as libpq reads it; unset: ~/.pgpass",
+    ),
+    setting(
+        POSTGRES_SCHEMA,
+        &["POSTGRES_SCHEMA"],
+        "Schema of the store in the PostgreSQL database",
+    )
+    .or("public"),
+    setting(
+        POSTGRES_POOL_SIZE,
+        &["POSTGRES_POOL_SIZE"],
+        "Connections to PostgreSQL for reading at most",
+    )
+    .or("5"),
+    setting(
+        POSTGRES_POOL_MODE,
+        &["POSTGRES_POOL_MODE"],
+        "Who holds a session of PostgreSQL: session, or transaction as behind pgbouncer, for reading only",
+    )
+    .or("session"),
+    setting(
+        POSTGRES_READ_URLS,
+        &["POSTGRES_READ_URLS"],
+        "Replicas to read from, by URL, with spaces between them; what a URL leaves out is as for the store",
+    )
+    .secret(),
+    setting(
+        POSTGRES_SSL_MODE,
+        &["PGSSLMODE"],
+        "TLS to PostgreSQL: disable, require, verify-ca or verify-full; unset: verify-full, on this machine what the \
+         server offers",
+    ),
+    setting(
+        POSTGRES_SSL_ROOT_CERT,
+        &["PGSSLROOTCERT"],
+        "File of the authorities that may sign the PostgreSQL server's certificate, or system",
+    ),
+    setting(
+        POSTGRES_INSECURE_TLS,
+        &[],
+        "Whether any certificate of a PostgreSQL server is taken, with sslmode require: true or false",
+    )
+    .or("false"),
+    setting(
+        POSTGRES_CONNECT_TIMEOUT,
+        &["PGCONNECT_TIMEOUT"],
+        "Seconds that one PostgreSQL server may take to let us in",
+    )
+    .or("10"),
+    setting(
+        POSTGRES_APPLICATION_NAME,
+        &["PGAPPNAME"],
+        "Our name in pg_stat_activity",
+    )
+    .or("smart-support"),
+    setting(
+        POSTGRES_TARGET_SESSION,
+        &["PGTARGETSESSIONATTRS"],
+        "Which of several PostgreSQL servers will do: any, read-write, read-only, primary, standby or prefer-standby",
+    )
+    .or("any"),
+    setting(
+        POSTGRES_OPTIONS,
+        &["PGOPTIONS"],
+        "Settings the PostgreSQL server is given when connecting, such as -c work_mem=64MB",
+    ),
+    setting(
+        POSTGRES_SERVICE,
+        &["PGSERVICE"],
+        "Section of the service file to take what is not set from",
+    ),
+    setting(
+        POSTGRES_SERVICE_FILE,
+        &["PGSERVICEFILE"],
+        "Service file, as libpq reads it; unset: ~/.pg_service.conf",
+    ),
     setting(
         ON_STORE_ERROR,
         &[],

@@ -245,6 +245,11 @@ impl PostgresOptions {
         url::read(self, url)
     }
 
+    /// The same, with one of libpq's words said over it, such as `sslmode`; what it knows of them a URL knows too.
+    pub fn with_parameter(self, word: &str, value: &str) -> Result<Self, StoreError> {
+        url::read_words(self, [(word.to_owned(), value.to_owned())])
+    }
+
     /// The same, on these hosts: names, addresses or directories of sockets, by commas. Ports stay where there are as
     /// many.
     #[must_use]

@@ -90,8 +90,8 @@ fn a_postgres_store_is_told_the_truth_and_its_password_is_not_shown() {
     finds(
         run,
         "store",
-        &["no PostgreSQL backend"],
-        "--store sqlite:PATH",
+        &["the password in the URL holds characters that end it"],
+        masked,
     );
     place.set(
         "DATABASE_URL",

@@ -114,6 +114,12 @@ pub(crate) struct StorageArgs {
     /// PostgreSQL user
     #[arg(long, global = true, value_name = "NAME", help_heading = "Storage")]
     pub(crate) postgres_user: Option<String>,
+    /// Schema of the store in the PostgreSQL database; public when nothing is said
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Storage")]
+    pub(crate) postgres_schema: Option<String>,
+    /// Take any certificate of a PostgreSQL server: whoever is in between can read and change everything
+    #[arg(long, global = true, help_heading = "Storage")]
+    pub(crate) insecure_tls: bool,
     /// PostgreSQL password; visible in the process list, so prefer POSTGRES_PASSWORD_FILE
     #[arg(long, global = true, value_name = "PASSWORD", hide = true)]
     pub(crate) postgres_password: Option<SecretString>,

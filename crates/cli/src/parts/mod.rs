@@ -10,6 +10,12 @@ mod local;
 #[path = "local_absent.rs"]
 mod local;
 
+#[cfg(feature = "postgres")]
+mod postgres_options;
+#[cfg(not(feature = "postgres"))]
+#[path = "postgres_options_absent.rs"]
+mod postgres_options;
+
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(not(feature = "sqlite"))]
@@ -25,7 +31,7 @@ use storage_core::{
     StoreErrorKind, Timestamp,
 };
 
-use crate::settings::StoreLocation;
+use crate::settings::{PostgresPlace, StoreLocation};
 
 pub(crate) use embedder::build as embedder;
 pub(crate) use local::{
@@ -79,7 +85,7 @@ pub(crate) fn open(
             sqlite::open(path, opening).map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => sqlite::open_in_memory(opening),
-        StoreLocation::Postgres => Err(postgres_absent()),
+        StoreLocation::Postgres(place) => Err(postgres_absent(place)),
     }
 }
 
@@ -90,7 +96,7 @@ pub(crate) fn schema_status(location: &StoreLocation) -> Result<SchemaStatus, St
             sqlite::schema_status(path).map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => sqlite::fresh_schema(),
-        StoreLocation::Postgres => Err(postgres_absent()),
+        StoreLocation::Postgres(place) => Err(postgres_absent(place)),
     }
 }
 
@@ -98,7 +104,7 @@ pub(crate) fn schema_status(location: &StoreLocation) -> Result<SchemaStatus, St
 pub(crate) fn writer(location: &StoreLocation) -> Option<String> {
     match location {
         StoreLocation::Sqlite(path, _) => sqlite::writer(path),
-        StoreLocation::SqliteMemory | StoreLocation::Postgres => None,
+        StoreLocation::SqliteMemory | StoreLocation::Postgres(_) => None,
     }
 }
 
@@ -121,7 +127,7 @@ pub(crate) fn backup(
                 .map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => Err(nothing_on_disk("backup")),
-        StoreLocation::Postgres => Err(postgres_tool(
+        StoreLocation::Postgres(_) => Err(postgres_tool(
             "backup",
             "pg_dump --format=custom --file=FILE DATABASE",
         )),
@@ -139,7 +145,7 @@ pub(crate) fn restore(
     match location {
         StoreLocation::Sqlite(path, _) => sqlite::restore(path, opening, backup, overwrite, at),
         StoreLocation::SqliteMemory => Err(nothing_on_disk("restore")),
-        StoreLocation::Postgres => Err(postgres_tool(
+        StoreLocation::Postgres(_) => Err(postgres_tool(
             "restore",
             "pg_restore --clean --if-exists --single-transaction --dbname=DATABASE FILE",
         )),
@@ -160,7 +166,7 @@ pub(crate) fn repair(
                 .map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => Err(nothing_on_disk("repair")),
-        StoreLocation::Postgres => Err(postgres_absent()),
+        StoreLocation::Postgres(place) => Err(postgres_absent(place)),
     }
 }
 
@@ -169,7 +175,7 @@ pub(crate) fn describe(location: &StoreLocation) -> String {
     match location {
         StoreLocation::Sqlite(path, _) => format!("sqlite:{}", path.display()),
         StoreLocation::SqliteMemory => "sqlite::memory:".to_owned(),
-        StoreLocation::Postgres => "postgres".to_owned(),
+        StoreLocation::Postgres(place) => postgres_options::describe(place),
     }
 }
 
@@ -222,7 +228,10 @@ fn postgres_tool(operation: &'static str, command: &str) -> StoreError {
     )
 }
 
-fn postgres_absent() -> StoreError {
+fn postgres_absent(place: &PostgresPlace) -> StoreError {
+    if let Some(mistake) = postgres_options::mistake(place) {
+        return mistake;
+    }
     StoreError::new(
         StoreErrorKind::Unsupported,
         "open",

@@ -3,6 +3,7 @@
 
 mod files;
 mod layers;
+mod postgres;
 mod read;
 
 use std::num::NonZeroU32;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use embedder_client::SpendLimits;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use storage_core::{CollectionName, EmbedText, EmbeddingSpace};
 
 use crate::args::{Cli, Command, GlobalArgs, ModelCommand, OnStoreError, SourceArgs, SyncArgs};
@@ -23,6 +24,12 @@ use crate::exit::{Failure, usage};
 )]
 pub(crate) use layers::user_directory;
 pub(crate) use layers::{Layers, Origin, Places, is_mounted_secret, nearest};
+pub(crate) use postgres::PostgresPlace;
+#[allow(
+    unused_imports,
+    reason = "only a build with PostgreSQL looks at what was said"
+)]
+pub(crate) use postgres::Said;
 pub(crate) use read::{duration, number, predicate};
 
 /// Where the vectors are.
@@ -33,7 +40,7 @@ pub(crate) enum StoreLocation {
     /// SQLite in memory: gone when the command ends.
     SqliteMemory,
     /// A PostgreSQL database.
-    Postgres,
+    Postgres(Box<PostgresPlace>),
 }
 
 /// Which embedder to use, and how. Not for `Debug`: addresses may hold secrets.
@@ -196,7 +203,12 @@ impl Settings {
                 "this command names its stores itself; leave --store out",
             ));
         }
-        let location = read::store_url(url, &Origin::Flag)?;
+        let named = layers::Value {
+            text: url.to_owned(),
+            origin: Origin::Flag,
+        };
+        // What there is to warn of was said when the settings were read.
+        let location = read::store_url(&self.layers, &named, &mut Vec::new())?;
         if location == StoreLocation::SqliteMemory {
             return Err(usage(
                 "a store in memory is empty when a command begins and gone when it ends; name a file: sqlite:PATH",
@@ -303,6 +315,22 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
         (env::WAIT, wait.clone()),
         (env::STORAGE_BACKEND, storage.storage_backend.clone()),
         (env::SQLITE_PATH, storage.sqlite_path.clone()),
+        (env::POSTGRES_HOST, storage.postgres_host.clone()),
+        (env::POSTGRES_PORT, storage.postgres_port.clone()),
+        (env::POSTGRES_DATABASE, storage.postgres_database.clone()),
+        (env::POSTGRES_USER, storage.postgres_user.clone()),
+        (
+            env::POSTGRES_PASSWORD,
+            storage
+                .postgres_password
+                .as_ref()
+                .map(|password| password.expose_secret().to_owned()),
+        ),
+        (env::POSTGRES_SCHEMA, storage.postgres_schema.clone()),
+        (
+            env::POSTGRES_INSECURE_TLS,
+            storage.insecure_tls.then(|| "true".to_owned()),
+        ),
         (env::MODEL_PATH, model.model_path.clone()),
         (env::DIMENSIONS, model.dimensions.clone()),
         (env::OFFLINE, model.offline.then(|| "true".to_owned())),

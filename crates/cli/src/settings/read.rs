@@ -14,8 +14,8 @@ use crate::env;
 use crate::exit::{Failure, usage};
 use crate::parts;
 use crate::settings::{
-    EmbedderSettings, Layers, Origin, Provider, SourceSettings, SpendSettings, StoreLocation,
-    nearest,
+    EmbedderSettings, Layers, Provider, SourceSettings, SpendSettings, StoreLocation,
+    layers::Value, nearest, postgres,
 };
 
 /// More numbers per vector than any model gives.
@@ -100,15 +100,27 @@ pub(super) fn store_location(
             ));
         }
     };
+    let typed_postgres = postgres::typed(typed);
     if let Some(value) = layers.get(env::STORE) {
         passed_over("--store", warnings);
-        return store_url(&value.text, &value.origin);
+        if let (Some(flag), true) = (typed_postgres, postgres::is_url(&value.text)) {
+            return Err(usage(format!(
+                "the store is named twice: by a URL ({}) and by {flag}; leave one of them out",
+                value.origin
+            )));
+        }
+        return store_url(layers, value, warnings);
     }
     let typed_sqlite = typed.sqlite_path.is_some() && typed.storage_backend.is_none();
-    let backend = if typed_sqlite {
-        Some("sqlite")
-    } else {
-        layers.text(env::STORAGE_BACKEND)
+    if let (Some(flag), true) = (typed_postgres, typed_sqlite) {
+        return Err(usage(format!(
+            "two stores are named: --sqlite-path and {flag}; leave one out, or choose with --storage-backend"
+        )));
+    }
+    let backend = match typed_postgres {
+        _ if typed_sqlite => Some("sqlite"),
+        Some(_) if typed.storage_backend.is_none() => Some("postgres"),
+        _ => layers.text(env::STORAGE_BACKEND),
     };
     match (backend, database) {
         (Some("sqlite"), _) => {
@@ -122,7 +134,19 @@ pub(super) fn store_location(
             );
             sqlite_path(layers)
         }
-        (Some("postgres" | "postgresql"), _) => Ok(StoreLocation::Postgres),
+        // The parts of an address beside a whole one: of two servers, which would get the password?
+        (Some("postgres" | "postgresql"), Some(url)) => match postgres::named(layers) {
+            Some(origin) => {
+                passed_over(&origin, warnings);
+                postgres::place(layers, None, warnings)
+            }
+            None if !postgres::is_url(&url.text) => {
+                passed_over("the storage backend postgres", warnings);
+                postgres::place(layers, None, warnings)
+            }
+            None => store_url(layers, url, warnings),
+        },
+        (Some("postgres" | "postgresql"), None) => postgres::place(layers, None, warnings),
         (Some(other), _) => {
             let near = nearest(other, ["sqlite", "postgres"].into_iter());
             let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
@@ -130,7 +154,7 @@ pub(super) fn store_location(
                 "storage backend {other:?} does not exist; there are sqlite and postgres{hint}"
             )))
         }
-        (None, Some(value)) => store_url(&value.text, &value.origin),
+        (None, Some(value)) => store_url(layers, value, warnings),
         (None, None) => sqlite_path(layers),
     }
 }
@@ -145,9 +169,14 @@ fn sqlite_path(layers: &Layers) -> Result<StoreLocation, Failure> {
     })
 }
 
-pub(super) fn store_url(url: &str, origin: &Origin) -> Result<StoreLocation, Failure> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(StoreLocation::Postgres);
+pub(super) fn store_url(
+    layers: &Layers,
+    value: &Value,
+    warnings: &mut Vec<String>,
+) -> Result<StoreLocation, Failure> {
+    let (url, origin) = (value.text.as_str(), &value.origin);
+    if postgres::is_url(url) {
+        return postgres::place(layers, Some(value), warnings);
     }
     match url.strip_prefix("sqlite:") {
         Some(":memory:") => Ok(StoreLocation::SqliteMemory),
@@ -328,6 +357,7 @@ pub(super) fn embed_text(layers: &Layers) -> Result<Option<EmbedText>, Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Origin;
 
     #[test]
     fn conditions_are_typed() {
@@ -375,17 +405,22 @@ mod tests {
 
     #[test]
     fn store_urls_have_one_meaning() {
-        let path = |url: &str| match store_url(url, &Origin::Flag) {
+        let store_url = |url: &str| {
+            let text = url.to_owned();
+            let origin = Origin::Flag;
+            store_url(&Layers::default(), &Value { text, origin }, &mut Vec::new())
+        };
+        let path = |url: &str| match store_url(url) {
             Ok(StoreLocation::Sqlite(path, _)) => path.display().to_string(),
             other => format!("{other:?}"),
         };
         assert_eq!(path("sqlite:data/a.db"), "data/a.db");
         assert_eq!(path("sqlite:///srv/a.db"), "/srv/a.db");
         assert_eq!(
-            store_url("sqlite::memory:", &Origin::Flag).unwrap(),
+            store_url("sqlite::memory:").unwrap(),
             StoreLocation::SqliteMemory
         );
-        let refused = store_url("mysql://user:secret@host/db", &Origin::Flag)
+        let refused = store_url("mysql://user:secret@host/db")
             .unwrap_err()
             .to_string();
         assert!(!refused.contains("secret"), "{refused}");

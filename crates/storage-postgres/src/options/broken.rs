@@ -15,7 +15,8 @@ pub(super) fn check(scheme: &str, rest: &str) -> Result<(), StoreError> {
     let torn = if authority.matches('@').count() > 1 {
         true
     } else if let Some((userinfo, _)) = authority.split_once('@') {
-        !percents_are_whole(userinfo) || rest.contains('#')
+        // `user:p@ss/word@host`: the first piece has an `@`, and so has what looks like a database.
+        !percents_are_whole(userinfo) || rest.contains('#') || ends.is_some_and(|at| at > end)
     } else {
         // `user:pa/ss@host`: what stands before the slash looks like a host and its port, and the host comes later.
         let after_colon = authority.split_once(':').map(|(_, port)| port);

@@ -85,6 +85,7 @@ fn a_password_that_breaks_the_url_is_shown_as_it_is_written() {
     check("Zw7k#Qx9", "postgres://me:***%23***@");
     check("Zw7k?Qx9", "postgres://me:***%3F***@");
     check("Zw7k%Qx9", "postgres://me:***%25***@");
+    check("Zw7k@Qx9:Zw7k/Qx9", "postgres://me:***%40***%3A***%2F***@");
     check("Zw7k%", "% as %25");
     check("12/Qx9", "/ as %2F");
     check("@@Zw7k", "postgres://me:%40%40***@");

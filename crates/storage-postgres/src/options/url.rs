@@ -72,14 +72,20 @@ const KNOWN: &[&str] = &[
     "keepalives",
 ];
 
+pub(super) fn read_words(
+    options: PostgresOptions,
+    words: impl IntoIterator<Item = (String, String)>,
+) -> Result<PostgresOptions, StoreError> {
+    let mut said = Said::over(options);
+    for (word, value) in words {
+        said.take(&word, value)?;
+    }
+    said.done()
+}
+
 pub(super) fn read(options: PostgresOptions, text: &str) -> Result<PostgresOptions, StoreError> {
     let text = text.trim();
-    let mut said = Said {
-        options,
-        hosts: None,
-        addresses: None,
-        ports: None,
-    };
+    let mut said = Said::over(options);
     let scheme = ["postgres://", "postgresql://"]
         .into_iter()
         .find(|scheme| text.starts_with(scheme));
@@ -90,11 +96,7 @@ pub(super) fn read(options: PostgresOptions, text: &str) -> Result<PostgresOptio
                 "this is no URL of PostgreSQL; it begins with postgres://",
             ));
         }
-        None => {
-            for (key, value) in words(text)? {
-                said.take(&key, value)?;
-            }
-        }
+        None => return read_words(said.options, words(text)?),
     }
     said.done()
 }
@@ -179,6 +181,15 @@ struct Said {
 }
 
 impl Said {
+    fn over(options: PostgresOptions) -> Self {
+        Self {
+            options,
+            hosts: None,
+            addresses: None,
+            ports: None,
+        }
+    }
+
     fn take(&mut self, key: &str, value: String) -> Result<(), StoreError> {
         let options = &mut self.options;
         let list = |text: &str| text.split(',').map(|each| each.trim().to_owned()).collect();

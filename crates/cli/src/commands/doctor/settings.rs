@@ -168,8 +168,8 @@ fn url(app: &App) -> Finding {
         .flatten()
         .find(|value| value.text.starts_with("postgres"))
     else {
-        return match app.settings.store {
-            StoreLocation::Postgres => {
+        return match &app.settings.store {
+            StoreLocation::Postgres(_) => {
                 Finding::skipped(DATABASE_URL, "PostgreSQL is chosen without an address")
             }
             _ => Finding::fine(DATABASE_URL, "no PostgreSQL address is set"),

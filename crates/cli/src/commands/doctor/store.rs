@@ -62,7 +62,7 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
             let fine = Finding::fine(STORE, "in memory: nothing is kept, nothing can be wrong");
             return (vec![fine], None);
         }
-        StoreLocation::Postgres => return (vec![postgres(app)], None),
+        StoreLocation::Postgres(_) => return (vec![postgres(app)], None),
     };
     let mut findings = Vec::new();
     let schema = parts::schema_status(&app.settings.store);
