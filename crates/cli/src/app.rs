@@ -37,7 +37,7 @@ impl App {
     }
 
     /// Opens the store.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         &self,
         access: Access,
         dimensions: Option<u32>,
@@ -48,7 +48,7 @@ impl App {
             wait: self.settings.wait,
             writer: self.writer(),
         };
-        Ok(parts::open(&self.settings.store, opening)?)
+        Ok(parts::open(&self.settings.store, opening).await?)
     }
 
     /// How a command that looks after the store wants it: nobody else writes meanwhile.
@@ -73,12 +73,12 @@ impl App {
     }
 
     /// Opens the store, or with `--on-store-error memory` an empty one in its place, and says so loudly.
-    pub(crate) fn open_or_memory(
+    pub(crate) async fn open_or_memory(
         &self,
         access: Access,
         dimensions: Option<u32>,
     ) -> Result<OpenStore, Failure> {
-        match self.open(access, dimensions) {
+        match self.open(access, dimensions).await {
             Ok(store) => Ok(OpenStore {
                 store,
                 degraded: None,

@@ -14,6 +14,7 @@ mod rows;
 mod schema;
 mod sql;
 mod store;
+mod streams;
 mod tx;
 mod upkeep;
 mod wire;

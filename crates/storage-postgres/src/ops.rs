@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod check;
+pub(crate) mod kept;
 pub(crate) mod ledger;
 pub(crate) mod read;
 pub(crate) mod scan;

@@ -13,6 +13,7 @@ queries! {
     ANALYSE = "analyse";
     APPLIED_MIGRATIONS = "applied_migrations";
     BACKEND = "backend";
+    BINDINGS = "bindings";
     BOUND_VECTORS = "bound_vectors";
     BYTES = "bytes";
     CACHE_STATS = "cache_stats";
@@ -60,6 +61,8 @@ queries! {
     HOLDER = "holder";
     HOW_IT_ENDED = "how_it_ended";
     INSERT_CANARY = "insert_canary";
+    KEPT_VECTORS = "kept_vectors";
+    LEDGER = "ledger";
     LET_GO = "let_go";
     LOCK_STORE = "lock_store";
     LOOK = "look";

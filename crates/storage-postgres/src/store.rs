@@ -5,26 +5,29 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use storage_core::{
     Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
     DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
-    Generation, InputHash, IntegrityReport, Result, RunRecord, Source, SpaceId, Spend, StoreBytes,
-    StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VersionId, VersionNote,
+    Generation, InputHash, IntegrityReport, KeptVector, Result, RunId, RunRecord, Source, SpaceId,
+    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
+    VersionId, VersionNote,
 };
 
 use crate::error::Outcome;
 use crate::ops::apply::Apply;
 use crate::ops::check::CheckStore;
-use crate::ops::ledger::{RecordRun, Runs};
-use crate::ops::read::{Documents, Fingerprints, Sources, Unbound};
-use crate::ops::scan::{Scan, Wanted};
+use crate::ops::kept::OfSpace;
+use crate::ops::ledger::{Ledger, RecordRun, Runs};
+use crate::ops::read::{Bindings, Documents, Fingerprints, Sources, Unbound};
+use crate::ops::scan::Wanted;
 use crate::ops::status::{Bytes, Status};
-use crate::ops::vectors::{Cache, Prune, Put, Stored};
+use crate::ops::vectors::{Adopt, Cache, Prune, Put, Stored};
 use crate::ops::versions::{Annotate, Delete, ReadCanaries, RecordCanaries, RegisterSpace};
 use crate::options::PostgresOptions;
-use crate::readers::{Readers, Reading};
+use crate::readers::Readers;
 use crate::schema::Seen;
+use crate::streams;
 use crate::tx::Work;
 use crate::upkeep::Analyse;
 use crate::writer::Writer;
@@ -94,30 +97,6 @@ impl PostgresStore {
     }
 }
 
-/// A scan under way, on a connection of its own.
-struct Scanning {
-    scan: Scan,
-    reading: Reading,
-}
-
-async fn start_scan(readers: &Readers, wanted: &Wanted) -> Outcome<Option<Scanning>> {
-    let reading = readers.begin().await?;
-    let started = wanted.start(&reading.tx()?).await;
-    match started {
-        Ok(Some(scan)) => Ok(Some(Scanning { scan, reading })),
-        Ok(None) => {
-            reading.end().await;
-            Ok(None)
-        }
-        Err(failure) => {
-            if !failure.is_lost() {
-                reading.end().await;
-            }
-            Err(failure)
-        }
-    }
-}
-
 #[async_trait]
 impl EmbeddingStore for PostgresStore {
     async fn status(&self) -> Result<StoreStatus> {
@@ -155,19 +134,7 @@ impl EmbeddingStore for PostgresStore {
             version: version.cloned(),
             filter,
         };
-        let (readers, place) = (Arc::clone(&self.readers), self.place.clone());
-        stream::once(async move {
-            let started = start_scan(&readers, &wanted).await;
-            // The stream keeps its own connection, not the store.
-            drop(readers);
-            match started {
-                Ok(None) => stream::empty().boxed(),
-                Ok(Some(scanning)) => rows_of(scanning, place),
-                Err(failure) => stream::iter([Err(failure.at("scan", &place))]).boxed(),
-            }
-        })
-        .flatten()
-        .boxed()
+        streams::read(Arc::clone(&self.readers), self.place.clone(), wanted)
     }
 
     async fn unbound(
@@ -176,6 +143,19 @@ impl EmbeddingStore for PostgresStore {
         version: &VersionId,
     ) -> Result<(Generation, Vec<DocumentKey>)> {
         self.read(Unbound(collection, version)).await
+    }
+
+    async fn bindings(
+        &self,
+        collection: &CollectionName,
+        version: &VersionId,
+    ) -> Result<(Generation, Vec<(DocumentKey, VectorKey)>)> {
+        self.read(Bindings(collection, version)).await
+    }
+
+    fn vectors(&self, space: &SpaceId) -> BoxStream<'static, Result<KeptVector>> {
+        let wanted = OfSpace(space.clone());
+        streams::read(Arc::clone(&self.readers), self.place.clone(), wanted)
     }
 
     async fn register_space(&self, space: &EmbeddingSpace) -> Result<()> {
@@ -199,6 +179,11 @@ impl EmbeddingStore for PostgresStore {
     ) -> Result<()> {
         tracing::debug!(vectors = batch.len(), "store.put_embeddings");
         self.write(Put { batch, spend, at }).await
+    }
+
+    async fn adopt(&self, batch: &[KeptVector], run: &RunId) -> Result<()> {
+        tracing::debug!(vectors = batch.len(), "store.adopt");
+        self.write(Adopt { batch, run }).await
     }
 
     async fn apply(&self, changes: ChangeSet) -> Result<Applied> {
@@ -267,6 +252,10 @@ impl EmbeddingStore for PostgresStore {
         self.read(Runs(collection, limit)).await
     }
 
+    async fn ledger(&self) -> Result<Vec<RunRecord>> {
+        self.read(Ledger).await
+    }
+
     async fn cache_stats(&self) -> Result<CacheStats> {
         self.read(Cache).await
     }
@@ -278,24 +267,4 @@ impl EmbeddingStore for PostgresStore {
     async fn check(&self) -> Result<IntegrityReport> {
         self.read(CheckStore).await
     }
-}
-
-fn rows_of(scanning: Scanning, place: String) -> BoxStream<'static, Result<EmbeddingRecord>> {
-    stream::unfold(Some(scanning), move |scanning| {
-        let place = place.clone();
-        async move {
-            let mut scanning = scanning?;
-            match scanning.scan.next().await {
-                Ok(Some(record)) => Some((Ok(record), Some(scanning))),
-                Ok(None) => {
-                    let Scanning { scan, reading } = scanning;
-                    drop(scan);
-                    reading.end().await;
-                    None
-                }
-                Err(failure) => Some((Err(failure.at("scan", &place)), None)),
-            }
-        }
-    })
-    .boxed()
 }

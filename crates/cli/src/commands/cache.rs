@@ -24,7 +24,7 @@ pub(crate) async fn run(app: &App, command: &CacheCommand) -> Result<ExitCode, F
     let now = app::now();
     let (store, removed) = match command {
         CacheCommand::Stats | CacheCommand::Prune { dry_run: true, .. } => {
-            (app.open(Access::Read, None)?, None)
+            (app.open(Access::Read, None).await?, None)
         }
         CacheCommand::Prune { older_than, .. } => {
             let age = duration(older_than)
@@ -35,7 +35,7 @@ pub(crate) async fn run(app: &App, command: &CacheCommand) -> Result<ExitCode, F
                     ))
                 })?;
             // Not beside a build: what it has paid for is not referred to before it is done.
-            let store = app.open(Access::Turns, None)?;
+            let store = app.open(Access::Turns, None).await?;
             // One millisecond on, so that "older than nothing" takes what was stored in this one.
             let removed = store
                 .prune(Timestamp(now.0.saturating_sub(age).saturating_add(1)))

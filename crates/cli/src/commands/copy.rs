@@ -32,7 +32,7 @@ pub(crate) async fn run(app: &App, args: &CopyArgs) -> Result<ExitCode, Failure>
         dimensions,
         ..app.opening()
     };
-    let source = parts::open(&from, opening(Access::Read, None))?;
+    let source = parts::open(&from, opening(Access::Read, None)).await?;
     let options = CopyOptions {
         collections: app
             .settings
@@ -44,7 +44,7 @@ pub(crate) async fn run(app: &App, args: &CopyArgs) -> Result<ExitCode, Failure>
     };
     let refused = |error: SyncError| refusal(error, &from, &to);
     // Looking comes first: a target that is refused is not even opened for writing.
-    let seen = match parts::open(&to, opening(Access::Read, None)) {
+    let seen = match parts::open(&to, opening(Access::Read, None)).await {
         Ok(target) => plan_copy(&*source, &*target, &options).await,
         Err(error) if is_absent(error.kind(), args.dry_run) => {
             plan_copy(&*source, &*parts::memory(), &options).await
@@ -56,7 +56,7 @@ pub(crate) async fn run(app: &App, args: &CopyArgs) -> Result<ExitCode, Failure>
         return planned(app, &plan, &from, &to);
     }
     let dimensions = dimensions(&source.status().await?);
-    let target = parts::open(&to, opening(Access::Create, dimensions))?;
+    let target = parts::open(&to, opening(Access::Create, dimensions)).await?;
     let progress = Reporter {
         output: app.output,
         counter: Mutex::new(None),

@@ -24,7 +24,10 @@ pub(crate) async fn run(app: &App, args: &DiffArgs) -> Result<ExitCode, Failure>
         access: Access::Read,
         ..app.opening()
     };
-    let (store_a, store_b) = (parts::open(&a, reading())?, parts::open(&b, reading())?);
+    let (store_a, store_b) = (
+        parts::open(&a, reading()).await?,
+        parts::open(&b, reading()).await?,
+    );
     let named = app.settings.named_collection();
     let options = DiffOptions {
         collections: named.map(|name| BTreeSet::from([name.clone()])),

@@ -10,7 +10,7 @@ pub(crate) async fn run(app: &App, args: &MigrateArgs) -> Result<ExitCode, Failu
         return validate::check(app, typed_source(args), false).await;
     }
     if args.migrate_schema {
-        return schema::migrate(app);
+        return schema::migrate(app).await;
     }
     sync::run(app, &args.sync, sync::Entrance::Migrate).await
 }

@@ -65,7 +65,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Validate(args) => validate::run(app, args).await,
         Command::Search(args) => search::run(app, args).await,
         Command::Status => status::run(app).await,
-        Command::Schema(command) => schema::run(app, command),
+        Command::Schema(command) => schema::run(app, command).await,
         Command::Backup(args) => copies::backup(app, args),
         Command::Restore(args) => copies::restore(app, args),
         Command::Copy(args) => copy::run(app, args).await,

@@ -17,19 +17,19 @@ struct Document {
     applied: Vec<String>,
 }
 
-pub(crate) fn run(app: &App, command: &SchemaCommand) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(app: &App, command: &SchemaCommand) -> Result<ExitCode, Failure> {
     match command {
         SchemaCommand::Status => {
-            let status = parts::schema_status(&app.settings.store)?;
+            let status = parts::schema_status(&app.settings.store).await?;
             report(app, status, Vec::new())
         }
-        SchemaCommand::Migrate => migrate(app),
+        SchemaCommand::Migrate => migrate(app).await,
     }
 }
 
 /// Creates the store where there is none, and applies what is pending.
-pub(crate) fn migrate(app: &App) -> Result<ExitCode, Failure> {
-    let pending = match parts::schema_status(&app.settings.store) {
+pub(crate) async fn migrate(app: &App) -> Result<ExitCode, Failure> {
+    let pending = match parts::schema_status(&app.settings.store).await {
         Ok(before) => before.pending,
         // What cannot be looked at may still be put right by a writer: a migration that was cut off has left a journal.
         Err(error) if matches!(error.kind(), StoreErrorKind::NotFound | StoreErrorKind::Io) => {
@@ -37,8 +37,12 @@ pub(crate) fn migrate(app: &App) -> Result<ExitCode, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    app.open(Access::Create, None)?;
-    report(app, parts::schema_status(&app.settings.store)?, pending)
+    app.open(Access::Create, None).await?;
+    report(
+        app,
+        parts::schema_status(&app.settings.store).await?,
+        pending,
+    )
 }
 
 fn report(app: &App, status: SchemaStatus, applied: Vec<String>) -> Result<ExitCode, Failure> {

@@ -49,7 +49,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         "Loading embeddings from storage ({})",
         parts::describe(&app.settings.store)
     );
-    let OpenStore { store, degraded } = app.open_or_memory(Access::Read, None)?;
+    let OpenStore { store, degraded } = app.open_or_memory(Access::Read, None).await?;
     if degraded.is_some() {
         let nothing = SourceArgs::default();
         let source = app.settings.source(&nothing)?.ok_or_else(|| {

@@ -7,7 +7,7 @@ use crate::settings::StoreLocation;
 use crate::wire;
 
 pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
-    let opened = app.open_or_memory(Access::Read, None)?;
+    let opened = app.open_or_memory(Access::Read, None).await?;
     let status = opened.store.status().await?;
     let bytes = opened.store.bytes().await?;
     let cache = opened.store.cache_stats().await?;
@@ -28,7 +28,7 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
             text: bytes.text,
             cache: cache.unreferenced_bytes,
         },
-        writer: parts::writer(&app.settings.store),
+        writer: parts::writer(&app.settings.store).await,
         last_run: opened
             .store
             .runs(app.collection(), 1)

@@ -155,10 +155,10 @@ async fn perform(
     let OpenStore { store, degraded } = match request.agreed {
         // A plan is for one store, and memory is another.
         Some(_) => OpenStore {
-            store: app.open(access, dimensions)?,
+            store: app.open(access, dimensions).await?,
             degraded: None,
         },
-        None => app.open_or_memory(access, dimensions)?,
+        None => app.open_or_memory(access, dimensions).await?,
     };
     let means = means.follow(app, request, &store.status().await?)?;
     let work = Work::new(app, &request.collection, store, means, degraded, meter);

@@ -30,7 +30,7 @@ pub(crate) async fn check(
     tracing::info!("Validating storage integrity...");
     // What the provider is asked costs a call, which goes into the ledger.
     let access = if canary { Access::Write } else { Access::Read };
-    let store = match app.open(access, None) {
+    let store = match app.open(access, None).await {
         Ok(store) => store,
         Err(failure) if failure.store == Some(StoreErrorKind::Corrupt) => {
             return unreadable(app, &failure);

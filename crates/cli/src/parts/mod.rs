@@ -11,10 +11,10 @@ mod local;
 mod local;
 
 #[cfg(feature = "postgres")]
-mod postgres_options;
+mod postgres;
 #[cfg(not(feature = "postgres"))]
-#[path = "postgres_options_absent.rs"]
-mod postgres_options;
+#[path = "postgres_absent.rs"]
+mod postgres;
 
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -31,7 +31,7 @@ use storage_core::{
     StoreErrorKind, Timestamp,
 };
 
-use crate::settings::{PostgresPlace, StoreLocation};
+use crate::settings::StoreLocation;
 
 pub(crate) use embedder::build as embedder;
 pub(crate) use local::{
@@ -76,7 +76,7 @@ pub(crate) struct Weights {
 }
 
 /// Opens the store that was named.
-pub(crate) fn open(
+pub(crate) async fn open(
     location: &StoreLocation,
     opening: Opening,
 ) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
@@ -85,26 +85,27 @@ pub(crate) fn open(
             sqlite::open(path, opening).map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => sqlite::open_in_memory(opening),
-        StoreLocation::Postgres(place) => Err(postgres_absent(place)),
+        StoreLocation::Postgres(place) => postgres::open(place, opening).await,
     }
 }
 
 /// What the store says of its schema.
-pub(crate) fn schema_status(location: &StoreLocation) -> Result<SchemaStatus, StoreError> {
+pub(crate) async fn schema_status(location: &StoreLocation) -> Result<SchemaStatus, StoreError> {
     match location {
         StoreLocation::Sqlite(path, origin) => {
             sqlite::schema_status(path).map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => sqlite::fresh_schema(),
-        StoreLocation::Postgres(place) => Err(postgres_absent(place)),
+        StoreLocation::Postgres(place) => postgres::schema_status(place).await,
     }
 }
 
 /// Who changes the store at this moment, in their own words.
-pub(crate) fn writer(location: &StoreLocation) -> Option<String> {
+pub(crate) async fn writer(location: &StoreLocation) -> Option<String> {
     match location {
         StoreLocation::Sqlite(path, _) => sqlite::writer(path),
-        StoreLocation::SqliteMemory | StoreLocation::Postgres(_) => None,
+        StoreLocation::SqliteMemory => None,
+        StoreLocation::Postgres(place) => postgres::writer(place).await,
     }
 }
 
@@ -166,7 +167,12 @@ pub(crate) fn repair(
                 .map_err(|error| explain(error, path, origin))
         }
         StoreLocation::SqliteMemory => Err(nothing_on_disk("repair")),
-        StoreLocation::Postgres(place) => Err(postgres_absent(place)),
+        StoreLocation::Postgres(_) => Err(StoreError::new(
+            StoreErrorKind::Unsupported,
+            "repair",
+            "PostgreSQL repairs its own files: restore a backup with pg_restore, then `smart-support sync` embeds what \
+             is missing; see what is wrong with `smart-support validate`",
+        )),
     }
 }
 
@@ -175,7 +181,7 @@ pub(crate) fn describe(location: &StoreLocation) -> String {
     match location {
         StoreLocation::Sqlite(path, _) => format!("sqlite:{}", path.display()),
         StoreLocation::SqliteMemory => "sqlite::memory:".to_owned(),
-        StoreLocation::Postgres(place) => postgres_options::describe(place),
+        StoreLocation::Postgres(place) => postgres::describe(place),
     }
 }
 
@@ -225,17 +231,5 @@ fn postgres_tool(operation: &'static str, command: &str) -> StoreError {
         StoreErrorKind::Unsupported,
         operation,
         format!("this command copies SQLite stores; for PostgreSQL use: {command}"),
-    )
-}
-
-fn postgres_absent(place: &PostgresPlace) -> StoreError {
-    if let Some(mistake) = postgres_options::mistake(place) {
-        return mistake;
-    }
-    StoreError::new(
-        StoreErrorKind::Unsupported,
-        "open",
-        "this build has no PostgreSQL backend (feature `postgres`), and this version cannot be built with one yet; use \
-         SQLite with --store sqlite:PATH",
     )
 }

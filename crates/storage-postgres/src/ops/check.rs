@@ -11,9 +11,9 @@ use tokio_postgres::Row;
 
 mod collections;
 
-use super::scan::next_row;
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, count, get};
+use crate::streams::next_row;
 use crate::tx::{Tx, Work};
 use crate::{schema, sql, wire};
 

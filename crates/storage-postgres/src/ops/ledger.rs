@@ -5,6 +5,7 @@ use storage_core::{
     CollectionName, RunId, RunKind, RunRecord, RunState, Spend, StoreErrorKind, Timestamp,
     VersionId,
 };
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::error::{Failure, Outcome};
@@ -60,27 +61,41 @@ impl Work for Runs<'_> {
                 &[(&self.0.as_str(), Type::TEXT), (&limit, Type::INT8)],
             )
             .await?;
-        let unknown = |what: &str| Failure::corrupt("runs", format!("a run's {what} is unknown"));
-        let mut runs = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let source: Option<String> = get(row, 2)?;
-            let version: Option<&str> = get(row, 3)?;
-            runs.push(RunRecord {
-                id: RunId::new(get::<String>(row, 0)?).map_err(|_| unknown("name"))?,
-                kind: RunKind::parse(get(row, 1)?).ok_or_else(|| unknown("kind"))?,
-                collection: self.0.clone(),
-                source: source.map(rows::source_id).transpose()?,
-                version: version.map(VersionId::from_stored),
-                state: RunState::parse(get(row, 4)?).ok_or_else(|| unknown("state"))?,
-                requests: count(row, 5)?,
-                texts: count(row, 6)?,
-                tokens: count(row, 7)?,
-                started_at: Timestamp(get(row, 8)?),
-                finished_at: get::<Option<i64>>(row, 9)?.map(Timestamp),
-            });
-        }
-        Ok(runs)
+        rows.iter().map(recorded).collect()
     }
+}
+
+/// Every recorded line, oldest first.
+pub(crate) struct Ledger;
+
+#[async_trait]
+impl Work for Ledger {
+    type Output = Vec<RunRecord>;
+    const NAME: &'static str = "ledger";
+
+    async fn run(&self, tx: &Tx<'_>) -> Outcome<Vec<RunRecord>> {
+        let rows = tx.rows(sql::LEDGER, &[]).await?;
+        rows.iter().map(recorded).collect()
+    }
+}
+
+fn recorded(row: &Row) -> Outcome<RunRecord> {
+    let unknown = |what: &str| Failure::corrupt("runs", format!("a run's {what} is unknown"));
+    let source: Option<String> = get(row, 2)?;
+    let version: Option<&str> = get(row, 3)?;
+    Ok(RunRecord {
+        id: RunId::new(get::<String>(row, 0)?).map_err(|_| unknown("name"))?,
+        kind: RunKind::parse(get(row, 1)?).ok_or_else(|| unknown("kind"))?,
+        collection: rows::collection_name(get(row, 10)?)?,
+        source: source.map(rows::source_id).transpose()?,
+        version: version.map(VersionId::from_stored),
+        state: RunState::parse(get(row, 4)?).ok_or_else(|| unknown("state"))?,
+        requests: count(row, 5)?,
+        texts: count(row, 6)?,
+        tokens: count(row, 7)?,
+        started_at: Timestamp(get(row, 8)?),
+        finished_at: get::<Option<i64>>(row, 9)?.map(Timestamp),
+    })
 }
 
 /// The number of a run, which need not be recorded yet.

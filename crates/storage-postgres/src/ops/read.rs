@@ -10,9 +10,9 @@ use storage_core::{
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::scan::next_row;
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, DOCUMENT_COLUMNS, Names, StoredVersion, get};
+use crate::streams::next_row;
 use crate::tx::{Tx, Work};
 use crate::{sql, wire};
 
@@ -149,6 +149,44 @@ impl Work for Unbound<'_> {
             .map(|row| Ok(names.key(get(row, 0)?, rows::count32(row, 1)?)))
             .collect::<Outcome<_>>()?;
         Ok((collection.generation, keys))
+    }
+}
+
+/// The names of the vectors that rows have in a version.
+pub(crate) struct Bindings<'a>(pub(crate) &'a CollectionName, pub(crate) &'a VersionId);
+
+#[async_trait]
+impl Work for Bindings<'_> {
+    type Output = (Generation, Vec<(DocumentKey, VectorKey)>);
+    const NAME: &'static str = "bindings";
+
+    async fn run(&self, tx: &Tx<'_>) -> Outcome<Self::Output> {
+        let Some(collection) = rows::collection(tx, self.0).await? else {
+            return Ok((Generation(0), Vec::new()));
+        };
+        let Some(version) = collection.version(self.1) else {
+            return Ok((collection.generation, Vec::new()));
+        };
+        let names = Names::read(tx, self.0, collection.id).await?;
+        let stream = tx
+            .stream(
+                sql::BINDINGS,
+                &[(&collection.id, Type::INT8), (&version.number, Type::INT8)],
+            )
+            .await?;
+        futures_util::pin_mut!(stream);
+        let mut bindings = Vec::new();
+        while let Some(row) = next_row(tx.patience, &mut stream).await? {
+            let input = rows::input_hash(&row, 2)?
+                .ok_or_else(|| Failure::corrupt("bindings", "a reference has no input"))?;
+            let vector = VectorKey {
+                space: version.version.space.clone(),
+                input,
+                variant: rows::variant(&row, 3)?,
+            };
+            bindings.push((names.key(get(&row, 0)?, rows::count32(&row, 1)?), vector));
+        }
+        Ok((collection.generation, bindings))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use async_trait::async_trait;
 use storage_core::guard::{fits, guard};
 use storage_core::{CollectionName, Embedding, EmbeddingRecord, Filter, StoreErrorKind, VersionId};
 use tokio_postgres::types::Type;
@@ -12,6 +12,7 @@ use tokio_postgres::{Row, RowStream};
 use super::versions::unknown_version;
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, DOCUMENT_COLUMNS, Names, get};
+use crate::streams::{Long, next_row};
 use crate::tx::Tx;
 use crate::{sql, wire};
 
@@ -33,9 +34,13 @@ pub(crate) struct Scan {
     patience: Duration,
 }
 
-impl Wanted {
-    /// `None` for a collection that has no rows to scan.
-    pub(crate) async fn start(&self, tx: &Tx<'_>) -> Outcome<Option<Scan>> {
+#[async_trait]
+impl Long for Wanted {
+    const NAME: &'static str = "scan";
+    type Item = EmbeddingRecord;
+    type Reading = Scan;
+
+    async fn start(&self, tx: &Tx<'_>) -> Outcome<Option<Scan>> {
         let collection = rows::collection(tx, &self.collection).await?;
         if let Some(id) = &self.version
             && collection
@@ -76,11 +81,15 @@ impl Wanted {
             patience: tx.patience,
         }))
     }
+
+    async fn next(reading: &mut Scan) -> Outcome<Option<EmbeddingRecord>> {
+        reading.next().await
+    }
 }
 
 impl Scan {
     /// The next row that passes the filter.
-    pub(crate) async fn next(&mut self) -> Outcome<Option<EmbeddingRecord>> {
+    async fn next(&mut self) -> Outcome<Option<EmbeddingRecord>> {
         while let Some(row) = next_row(self.patience, &mut self.rows.as_mut()).await? {
             let document = self.names.document(&row)?;
             if !self.filter.is_empty() && !self.filter.matches(&document) {
@@ -112,17 +121,6 @@ impl Scan {
             }));
         }
         Ok(None)
-    }
-}
-
-/// The next row of an answer, which may not take for ever.
-pub(crate) async fn next_row(
-    patience: Duration,
-    rows: &mut Pin<&mut RowStream>,
-) -> Outcome<Option<Row>> {
-    match tokio::time::timeout(patience, rows.next()).await {
-        Ok(row) => Ok(row.transpose()?),
-        Err(_) => Err(Failure::Silent),
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use async_trait::async_trait;
 use storage_core::guard::{guard, sealed};
 use storage_core::{
-    CacheStats, ContentHash, InputHash, SpaceId, Spend, StoreErrorKind, StoredVector, Timestamp,
+    CacheStats, ContentHash, InputHash, KeptVector, RunId, SpaceId, Spend, StoreErrorKind,
+    StoredVector, Timestamp,
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -28,6 +29,11 @@ pub(crate) type StoredKey = (i64, InputHash, Option<ContentHash>);
 pub(crate) struct Spaces(BTreeMap<SpaceId, (i64, u32)>);
 
 impl Spaces {
+    /// The number of a space that was looked up.
+    fn known(&self, id: &SpaceId) -> Option<i64> {
+        self.0.get(id).map(|(number, _)| *number)
+    }
+
     pub(crate) async fn get(
         &mut self,
         tx: &Tx<'_>,
@@ -132,17 +138,16 @@ impl CopyRow for NewVector<'_> {
 
 /// Makes them one by one as they are sent: the checksums of a large batch are never all in memory.
 struct NewVectors<'a> {
-    vectors: std::vec::IntoIter<(i64, &'a StoredVector)>,
+    vectors: std::vec::IntoIter<(i64, &'a StoredVector, i64)>,
     run: i64,
-    at: i64,
 }
 
 impl<'a> Iterator for NewVectors<'a> {
     type Item = NewVector<'a>;
 
     fn next(&mut self) -> Option<NewVector<'a>> {
-        let (space, vector) = self.vectors.next()?;
-        Some(NewVector::new(space, vector, self.run, self.at))
+        let (space, vector, at) = self.vectors.next()?;
+        Some(NewVector::new(space, vector, self.run, at))
     }
 }
 
@@ -152,48 +157,95 @@ impl Work for Put<'_> {
     const NAME: &'static str = "put_embeddings";
 
     async fn run(&self, tx: &Tx<'_>) -> Outcome<()> {
-        let mut spaces = Spaces::default();
-        let mut keys = HashSet::with_capacity(self.batch.len());
-        for vector in self.batch {
-            let (number, expected) = spaces.get(tx, Self::NAME, &vector.key.space).await?;
-            let found = vector.embedding.dimensions();
-            if found != expected {
-                return Err(Failure::new(
-                    StoreErrorKind::Model,
-                    Self::NAME,
-                    format!("a vector has {found} numbers, its space {expected}"),
-                ));
-            }
-            keys.insert((number, vector.key.input, vector.key.variant));
-        }
+        let vectors: Vec<_> = self.batch.iter().map(|vector| (vector, self.at)).collect();
+        let spaces = checked(tx, Self::NAME, &vectors).await?;
         let run = ledger::add_spend(tx, self.spend).await?;
-        let mut stored: HashSet<StoredKey> = numbers(tx, &keys).await?.into_keys().collect();
-        let mut new = Vec::new();
-        for vector in self.batch {
-            let (number, _) = spaces.get(tx, Self::NAME, &vector.key.space).await?;
-            // The first of a batch stays, as it would if they came one by one.
-            if stored.insert((number, vector.key.input, vector.key.variant)) {
-                new.push((number, vector));
-            }
-        }
-        let (int, bytes) = (Type::INT8, Type::BYTEA);
-        let types = [
-            int.clone(),
-            bytes.clone(),
-            bytes.clone(),
-            bytes,
-            int.clone(),
-            int.clone(),
-            int,
-            tx.vector.clone(),
-        ];
-        let rows = NewVectors {
-            vectors: new.into_iter(),
-            run,
-            at: self.at.0,
-        };
-        tx.copy(sql::COPY_VECTORS, &types, rows).await
+        insert(tx, &spaces, &vectors, run).await
     }
+}
+
+/// Vectors that another store holds, with the times they were paid for.
+pub(crate) struct Adopt<'a> {
+    pub(crate) batch: &'a [KeptVector],
+    pub(crate) run: &'a RunId,
+}
+
+#[async_trait]
+impl Work for Adopt<'_> {
+    type Output = ();
+    const NAME: &'static str = "adopt";
+
+    async fn run(&self, tx: &Tx<'_>) -> Outcome<()> {
+        let vectors: Vec<_> = self
+            .batch
+            .iter()
+            .map(|kept| (&kept.vector, kept.stored_at))
+            .collect();
+        let spaces = checked(tx, Self::NAME, &vectors).await?;
+        let run = ledger::run_number(tx, self.run).await?;
+        insert(tx, &spaces, &vectors, run).await
+    }
+}
+
+/// The spaces of vectors that all fit into them.
+async fn checked(
+    tx: &Tx<'_>,
+    operation: &'static str,
+    vectors: &[(&StoredVector, Timestamp)],
+) -> Outcome<Spaces> {
+    let mut spaces = Spaces::default();
+    for (vector, _) in vectors {
+        let (_, expected) = spaces.get(tx, operation, &vector.key.space).await?;
+        let found = vector.embedding.dimensions();
+        if found != expected {
+            return Err(Failure::new(
+                StoreErrorKind::Model,
+                operation,
+                format!("a vector has {found} numbers, its space {expected}"),
+            ));
+        }
+    }
+    Ok(spaces)
+}
+
+/// Stores those that are not stored yet.
+async fn insert(
+    tx: &Tx<'_>,
+    spaces: &Spaces,
+    vectors: &[(&StoredVector, Timestamp)],
+    run: i64,
+) -> Outcome<()> {
+    let keyed: Vec<_> = vectors
+        .iter()
+        .filter_map(|(vector, at)| {
+            let space = spaces.known(&vector.key.space)?;
+            Some(((space, vector.key.input, vector.key.variant), *vector, at.0))
+        })
+        .collect();
+    let keys: HashSet<StoredKey> = keyed.iter().map(|(key, ..)| *key).collect();
+    let mut stored: HashSet<StoredKey> = numbers(tx, &keys).await?.into_keys().collect();
+    // The first of a batch stays, as it would if they came one by one.
+    let new: Vec<_> = keyed
+        .into_iter()
+        .filter(|(key, ..)| stored.insert(*key))
+        .map(|(key, vector, at)| (key.0, vector, at))
+        .collect();
+    let (int, bytes) = (Type::INT8, Type::BYTEA);
+    let types = [
+        int.clone(),
+        bytes.clone(),
+        bytes.clone(),
+        bytes,
+        int.clone(),
+        int.clone(),
+        int,
+        tx.vector.clone(),
+    ];
+    let rows = NewVectors {
+        vectors: new.into_iter(),
+        run,
+    };
+    tx.copy(sql::COPY_VECTORS, &types, rows).await
 }
 
 pub(crate) struct Stored<'a>(pub(crate) &'a SpaceId, pub(crate) &'a BTreeSet<InputHash>);

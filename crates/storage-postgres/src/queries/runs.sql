@@ -1,4 +1,4 @@
-SELECT id, kind, source, version, state, requests, texts, tokens, started_at, finished_at
+SELECT id, kind, source, version, state, requests, texts, tokens, started_at, finished_at, collection
 FROM runs
 WHERE collection = $1
 ORDER BY started_at DESC, id DESC

@@ -8,8 +8,8 @@ use storage_core::{
 use super::pages::{Cursor, Pages};
 use super::versions::space;
 use crate::error::{Failure, Outcome};
-use storage_core::guard::{fits, guard};
 use crate::{rows, sql};
+use storage_core::guard::{fits, guard};
 
 /// Vectors a page: enough to make a page cheap, little enough to keep memory bounded.
 const PAGE: usize = 128;

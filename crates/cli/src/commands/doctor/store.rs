@@ -62,10 +62,10 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
             let fine = Finding::fine(STORE, "in memory: nothing is kept, nothing can be wrong");
             return (vec![fine], None);
         }
-        StoreLocation::Postgres(_) => return (vec![postgres(app)], None),
+        StoreLocation::Postgres(_) => return (vec![postgres(app).await], None),
     };
     let mut findings = Vec::new();
-    let schema = parts::schema_status(&app.settings.store);
+    let schema = parts::schema_status(&app.settings.store).await;
     findings.push(match &schema {
         Ok(_) => Finding::fine(STORE, format!("{} is there and ours", path.display())),
         Err(error) => unusable(error, path, args, app),
@@ -111,8 +111,8 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
     }
 }
 
-fn postgres(app: &App) -> Finding {
-    let failure = match parts::schema_status(&app.settings.store) {
+async fn postgres(app: &App) -> Finding {
+    let failure = match parts::schema_status(&app.settings.store).await {
         Err(error) => Failure::from(error),
         Ok(_) => return Finding::skipped(STORE, "PostgreSQL is not looked at"),
     };
@@ -221,8 +221,8 @@ async fn outside(app: &App, path: &Path) -> Vec<Finding> {
             Ok(version) => Finding::fine(SQLITE, format!("SQLite {version}")),
             Err(error) => Finding::failure(SQLITE, &error.into(), "build with feature `bundled`"),
         },
-        writer(app, &beside(path, "-shm")),
-        log(app, &beside(path, "-wal")),
+        writer(app, &beside(path, "-shm")).await,
+        log(app, &beside(path, "-wal")).await,
     ]
 }
 
@@ -275,7 +275,7 @@ async fn disk_space(app: &App, directory: &Path) -> Finding {
     let Some(free) = place::free_bytes(directory) else {
         return Finding::skipped(DISK_SPACE, "this system does not tell");
     };
-    let vectors = match app.open(Access::Read, None) {
+    let vectors = match app.open(Access::Read, None).await {
         Ok(store) => store.bytes().await.map_or(0, |bytes| bytes.vectors),
         Err(_) => 0,
     };
@@ -296,8 +296,8 @@ async fn disk_space(app: &App, directory: &Path) -> Finding {
     Finding::fine(DISK_SPACE, detail)
 }
 
-fn writer(app: &App, shared_memory: &Path) -> Finding {
-    if let Some(holder) = parts::writer(&app.settings.store) {
+async fn writer(app: &App, shared_memory: &Path) -> Finding {
+    if let Some(holder) = parts::writer(&app.settings.store).await {
         return Finding::fault(
             WRITER,
             format!("another process is writing: {holder}"),
@@ -314,9 +314,9 @@ fn writer(app: &App, shared_memory: &Path) -> Finding {
     }
 }
 
-fn log(app: &App, path: &Path) -> Finding {
+async fn log(app: &App, path: &Path) -> Finding {
     let bytes = std::fs::metadata(path).map_or(0, |log| log.len());
-    let busy = parts::writer(&app.settings.store).is_some();
+    let busy = parts::writer(&app.settings.store).await.is_some();
     if bytes == 0 {
         Finding::fine(LOG, "empty")
     } else if bytes > LARGE_LOG {
@@ -349,7 +349,7 @@ fn log(app: &App, path: &Path) -> Finding {
 /// What only an open store can say.
 async fn inside(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<Opened>) {
     let started = Instant::now();
-    let store = match app.open(Access::Read, None) {
+    let store = match app.open(Access::Read, None).await {
         Ok(store) => store,
         Err(failure) => {
             let finding = Finding::failure(OPENING, &failure, "see `smart-support status`");
@@ -487,7 +487,7 @@ async fn last_run(app: &App, args: &DoctorArgs, store: &dyn EmbeddingStore) -> F
                 format!("the {} of {when} finished", run.kind.as_str()),
             );
         }
-        RunState::Started if parts::writer(&app.settings.store).is_some() => {
+        RunState::Started if parts::writer(&app.settings.store).await.is_some() => {
             return Finding::fine(
                 LAST_RUN,
                 format!("the {} of {when} is under way", run.kind.as_str()),

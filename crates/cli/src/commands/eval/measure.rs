@@ -284,6 +284,6 @@ pub(super) async fn open_and_keep(
     if !asked_for {
         opening.wait = opening.wait.min(PATIENCE);
     }
-    let store = parts::open(&app.settings.store, opening)?;
+    let store = parts::open(&app.settings.store, opening).await?;
     keep(app, &*store, notes).await
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(app: &App, args: &EvalArgs) -> Result<ExitCode, Failure>
         can_calibrate(with, without, share).map_err(|why| uncalibrated(&golden, why))?;
     }
     let configured = app.embedder()?;
-    let store = app.open(Access::Read, None)?;
+    let store = app.open(Access::Read, None).await?;
     let status = store.status().await?;
     let configured = app.embedder_for(&status, configured)?;
     let active = active_version(&status, app.collection(), Some(&*configured))?;

@@ -95,7 +95,7 @@ pub(super) async fn carry_out(
 ) -> Result<ExitCode, Failure> {
     let collection = &wanted.collection;
     let interrupt = Interrupt::listen(spender.meter.clone());
-    let store = app.open(Access::Turns, None)?;
+    let store = app.open(Access::Turns, None).await?;
     if let Some(agreed) = agreed {
         agreed.check(&store.status().await?, &*spender.embedder)?;
     }
@@ -152,7 +152,7 @@ async fn known(
     app: &App,
     args: &BuildArgs,
 ) -> Result<Option<(VersionId, Arc<dyn Embedder>)>, Failure> {
-    let store = app.open(Access::Read, None)?;
+    let store = app.open(Access::Read, None).await?;
     let status = store.status().await?;
     let collection = super::collection(app, &status)?;
     let Some(name) = args.name.as_deref().filter(|name| is_id(name)) else {
@@ -224,7 +224,7 @@ async fn dry_run(
     if let Some(path) = &args.plan_out {
         frozen::check(app, path)?;
     }
-    let store = app.open(Access::Read, None)?;
+    let store = app.open(Access::Read, None).await?;
     let reporter = spender.reporter(app);
     let context = spender.context(&*store, &reporter);
     let plan = prepare_build(&context, collection, &wanted.options).await?;

@@ -19,7 +19,7 @@ struct Document {
 
 pub(super) async fn run(app: &App, args: &DeleteArgs) -> Result<ExitCode, Failure> {
     // A build that is under way holds its own lock: whoever gets it knows that nobody builds.
-    let store = app.open(Access::Turns, None)?;
+    let store = app.open(Access::Turns, None).await?;
     let status = store.status().await?;
     let collection = super::collection(app, &status)?;
     let version = super::resolve(&status, collection, &args.version)?;

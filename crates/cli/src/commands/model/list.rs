@@ -34,7 +34,7 @@ pub(super) struct Entry {
 }
 
 pub(super) async fn run(app: &App) -> Result<ExitCode, Failure> {
-    let store = app.open(Access::Read, None)?;
+    let store = app.open(Access::Read, None).await?;
     let status = store.status().await?;
     let collection = super::collection(app, &status)?;
     let document = document(&status, collection);

@@ -59,7 +59,7 @@ pub(super) async fn rollback(app: &App) -> Result<ExitCode, Failure> {
 }
 
 async fn open(app: &App) -> Result<(Arc<dyn EmbeddingStore>, StoreStatus), Failure> {
-    let store = app.open(Access::Write, None)?;
+    let store = app.open(Access::Write, None).await?;
     let status = store.status().await?;
     Ok((store, status))
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(
         None => None,
     };
     let first = source::read(&request.source)?;
-    let (store, found) = match app.open(Access::Read, means.dimensions()) {
+    let (store, found) = match app.open(Access::Read, means.dimensions()).await {
         Ok(store) => (store, true),
         Err(failure) if failure.store == Some(StoreErrorKind::NotFound) => (parts::memory(), false),
         Err(failure) => return Err(failure),

@@ -319,7 +319,7 @@ pub(crate) async fn apply(
     let policy = request.policy()?;
     let means = Means::of(app)?;
     // First without writing anything: opening for writing may create a store or upgrade it.
-    let status = match app.open(Access::Read, means.dimensions()) {
+    let status = match app.open(Access::Read, means.dimensions()).await {
         Ok(store) => Some(store.status().await?),
         Err(failure) if failure.store == Some(StoreErrorKind::NotFound) => None,
         Err(failure) => return Err(failure),

@@ -9,9 +9,9 @@ use tokio_postgres::types::Type;
 
 use super::Faults;
 use crate::error::Outcome;
-use crate::ops::scan::next_row;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names, count, get};
 use crate::sql;
+use crate::streams::next_row;
 use crate::tx::Tx;
 
 /// What a walk over every row of every collection found.

@@ -1,12 +1,41 @@
-//! What was said about a PostgreSQL server, as the backend understands it.
+//! PostgreSQL.
 
-use storage_core::StoreError;
+use std::sync::Arc;
+
+use storage_core::{EmbeddingStore, SchemaStatus, StoreError};
 use storage_postgres::{PasswordFile, PostgresOptions};
 
+use super::{Access, Opening};
 use crate::settings::{PostgresPlace, Said};
 
+pub(crate) async fn open(
+    place: &PostgresPlace,
+    opening: Opening,
+) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
+    let options = options(place)?
+        .with_dimensions(opening.dimensions)
+        .with_wait(opening.wait)
+        .with_writer(opening.writer);
+    Ok(Arc::new(match opening.access {
+        Access::Read => storage_postgres::open_read_only(&options).await?,
+        Access::Write => storage_postgres::open(&options).await?,
+        Access::Turns => storage_postgres::open_taking_turns(&options).await?,
+        Access::Create => storage_postgres::create_or_open(&options).await?,
+    }))
+}
+
+pub(crate) async fn schema_status(place: &PostgresPlace) -> Result<SchemaStatus, StoreError> {
+    storage_postgres::schema_status(&options(place)?).await
+}
+
+/// Who changes the store at this moment. A server that cannot be asked says nothing.
+pub(crate) async fn writer(place: &PostgresPlace) -> Option<String> {
+    let options = options(place).ok()?;
+    storage_postgres::writer(&options).await.ok().flatten()
+}
+
 /// How the server is reached. An error names the setting.
-pub(crate) fn options(place: &PostgresPlace) -> Result<PostgresOptions, StoreError> {
+fn options(place: &PostgresPlace) -> Result<PostgresOptions, StoreError> {
     let mut options = PostgresOptions::new().with_pool_size(place.pool_size);
     if let Some(text) = &place.passwords {
         options = options.with_password_file(PasswordFile::parse(text));
@@ -20,11 +49,6 @@ pub(crate) fn options(place: &PostgresPlace) -> Result<PostgresOptions, StoreErr
         .map(|said| say(options.clone(), said))
         .collect::<Result<_, _>>()?;
     Ok(options.with_read_urls(read_urls))
-}
-
-/// What is wrong with the words, before anybody connects.
-pub(crate) fn mistake(place: &PostgresPlace) -> Option<StoreError> {
-    options(place).err()
 }
 
 /// The place as a person writes it, without a password.

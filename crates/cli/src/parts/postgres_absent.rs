@@ -1,0 +1,37 @@
+//! PostgreSQL, in a build without it: the words that were said are nobody's to read.
+
+use std::sync::Arc;
+
+use storage_core::{EmbeddingStore, SchemaStatus, StoreError, StoreErrorKind};
+
+use super::Opening;
+use crate::settings::PostgresPlace;
+
+pub(crate) async fn open(
+    _: &PostgresPlace,
+    _: Opening,
+) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
+    Err(absent())
+}
+
+pub(crate) async fn schema_status(_: &PostgresPlace) -> Result<SchemaStatus, StoreError> {
+    Err(absent())
+}
+
+pub(crate) async fn writer(_: &PostgresPlace) -> Option<String> {
+    None
+}
+
+/// The backend's name: what was said about the server is not understood here.
+pub(crate) fn describe(_: &PostgresPlace) -> String {
+    "postgres".to_owned()
+}
+
+fn absent() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unsupported,
+        "open",
+        "this build has no PostgreSQL backend (feature `postgres`); build it with: cargo build --release -p cli \
+         --features postgres",
+    )
+}
