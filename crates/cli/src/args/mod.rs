@@ -19,8 +19,9 @@ Examples:
   smart-support migrate --faq-path faq.xlsx      create the store and embed the workbook
   smart-support search \"как заблокировать карту\"  find the template that answers
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 some rows failed, 4 faults found, 5 quality gate failed,
-6 refused for safety, 75 try again later, 130 and 143 interrupted after a clean stop.";
+Exit codes: 0 done, 1 failed, 2 usage, 3 some rows failed, 4 faults or differences found,
+5 quality gate failed, 6 refused for safety, 75 try again later, 130 and 143 interrupted after a
+clean stop.";
 
 /// Keeps the embeddings of a support team's knowledge on disk, syncs what changed, and finds the entry that answers.
 #[derive(Parser)]

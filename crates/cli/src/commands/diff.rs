@@ -89,6 +89,10 @@ fn one(output: Output, found: &CollectionDifference, limit: usize) {
         output.print(format!("{name}: the collection is only in {side}, {rows}"));
         return;
     }
+    if found.is_equal() {
+        output.print(format!("{name}: equal, {}", counted(found.same, "row")));
+        return;
+    }
     output.print(format!(
         "{name}: {} only in A, {} only in B, {} different, {} the same",
         found.only_a, found.only_b, found.different, found.same

@@ -62,7 +62,7 @@ fn text(collection: &CollectionName, id: u8, edition: u8) -> Document {
     );
     row.key.collection = collection.clone();
     row.key.chunk = u32::from(id % 24 == 3) * u32::from(edition % 3);
-    row.category = (edition % 4 > 0).then(|| format!("К{}", edition % 4));
+    row.category = (!edition.is_multiple_of(4)).then(|| format!("К{}", edition % 4));
     row.source = source_id(if id % 24 < 12 { "sheet" } else { "other" });
     row.locator = Locator {
         row: Some(u64::from(id)),
