@@ -3,7 +3,6 @@
 use crate::app::App;
 use crate::exit::{ExitCode, Failure};
 use crate::parts::{self, Access};
-use crate::settings::StoreLocation;
 use crate::wire;
 
 pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
@@ -13,10 +12,7 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
     let cache = opened.store.cache_stats().await?;
     let document = wire::Status {
         store: parts::describe(&app.settings.store),
-        store_origin: match &app.settings.store {
-            StoreLocation::Sqlite(_, origin) => origin.clone(),
-            _ => String::new(),
-        },
+        store_origin: parts::origin(&app.settings.store),
         backend: status.backend,
         schema_version: status.schema_version,
         generation: status.generation.0,

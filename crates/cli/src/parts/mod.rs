@@ -185,15 +185,28 @@ pub(crate) fn describe(location: &StoreLocation) -> String {
     }
 }
 
-/// Bytes of the store on disk, its write-ahead log included.
-pub(crate) fn file_bytes(location: &StoreLocation) -> u64 {
-    let StoreLocation::Sqlite(path, _) = location else {
-        return 0;
+/// Bytes of the store on disk, indices or a write-ahead log included. A file is measured when the store has been closed
+/// and has moved its log into it.
+pub(crate) async fn bytes_on_disk(location: &StoreLocation, store: Arc<dyn EmbeddingStore>) -> u64 {
+    let path = match location {
+        StoreLocation::Sqlite(path, _) => path,
+        StoreLocation::SqliteMemory => return 0,
+        StoreLocation::Postgres(_) => return store.bytes().await.map_or(0, |bytes| bytes.file),
     };
+    drop(store);
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     size(path) + size(Path::new(&log))
+}
+
+/// Where it was said which store it is.
+pub(crate) fn origin(location: &StoreLocation) -> String {
+    match location {
+        StoreLocation::Sqlite(_, origin) => origin.clone(),
+        StoreLocation::SqliteMemory => String::new(),
+        StoreLocation::Postgres(place) => place.origin(),
+    }
 }
 
 /// A store that forgets: the fallback of `--on-store-error memory`, and the empty place a dry run plans against.

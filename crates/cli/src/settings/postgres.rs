@@ -65,6 +65,20 @@ impl fmt::Debug for PostgresPlace {
     }
 }
 
+impl PostgresPlace {
+    /// Where the server or the database was named, by whoever had the last word.
+    pub(crate) fn origin(&self) -> String {
+        let naming = |said: &&Said| match said {
+            Said::Url(..) => true,
+            Said::Word(word, ..) => ["host", "dbname"].contains(&word.as_str()),
+        };
+        match self.said.iter().rev().find(naming) {
+            Some(Said::Url(_, origin) | Said::Word(_, _, origin)) => origin.clone(),
+            None => "default".to_owned(),
+        }
+    }
+}
+
 pub(super) fn is_url(text: &str) -> bool {
     text.starts_with("postgres://") || text.starts_with("postgresql://")
 }

@@ -1,5 +1,7 @@
 //! What a sync would do and take, told or frozen into a file, and nothing written to the store.
 
+use std::sync::Arc;
+
 use std::path::Path;
 
 use embedder_client::Meter;
@@ -73,8 +75,12 @@ pub(super) async fn run(
     document.reused = prepared.reused;
     document.seconds.read = first.seconds;
     document.seconds.total = app.started.elapsed().as_secs_f64();
-    document.bytes = parts::file_bytes(&app.settings.store);
     document.model = work.model().await?;
+    let store = match found {
+        true => Arc::clone(&work.store),
+        false => parts::memory(),
+    };
+    document.bytes = parts::bytes_on_disk(&app.settings.store, store).await;
     app.output.document(&document)?;
     Ok(if report.failed.is_empty() {
         ExitCode::Done

@@ -37,9 +37,8 @@ impl Work<'_> {
             );
             output.print(format!("{} {place}: {}", output.mark(false), row.reason));
         }
-        // What a person sees on disk is what is left when the store has moved its log into the file.
-        self.store = parts::memory();
-        document.bytes = parts::file_bytes(&self.app.settings.store);
+        let store = std::mem::replace(&mut self.store, parts::memory());
+        document.bytes = parts::bytes_on_disk(&self.app.settings.store, store).await;
         document.seconds.total = self.app.started.elapsed().as_secs_f64();
         self.print_report(
             request.entrance,
