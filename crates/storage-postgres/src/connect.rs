@@ -39,6 +39,7 @@ pub use examine::{Server, examine};
 pub use extension::Extension;
 pub(crate) use extension::{ExtensionState, check_extension, extension_state};
 pub(crate) use session::{local_settings, quoted, search_path, session_settings};
+pub use steps::Step;
 
 /// A connection whose other side has gone is noticed within about this long.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
@@ -127,7 +128,7 @@ pub(crate) fn pool_failure(options: &PostgresOptions, error: PoolError) -> Store
         PoolError::Backend(error) => diagnose(options, error),
         PoolError::Timeout(_) => StoreError::new(
             StoreErrorKind::Unavailable,
-            "connect",
+            Step::Server.operation(),
             format!(
                 "all {} connections are in use; try again, or allow more with POSTGRES_POOL_SIZE: {}",
                 options.pool_size,
@@ -257,7 +258,7 @@ async fn open(
             let list: Vec<String> = failures.iter().map(ToString::to_string).collect();
             StoreError::new(
                 StoreErrorKind::Unavailable,
-                "connect",
+                Step::Server.operation(),
                 format!("none of the {count} servers will do: {}", list.join("; ")),
             )
         }

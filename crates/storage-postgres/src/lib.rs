@@ -20,7 +20,7 @@ mod upkeep;
 mod wire;
 mod writer;
 
-pub use connect::{Extension, Server, examine};
+pub use connect::{Extension, Server, Step, examine};
 pub use open::{
     Migrated, create_or_open, migrate, open, open_read_only, open_taking_turns, schema_latest,
     schema_status, writer,

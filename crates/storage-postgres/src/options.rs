@@ -14,6 +14,8 @@ use storage_core::{StoreError, StoreErrorKind};
 
 pub use passwords::PasswordFile;
 
+use crate::connect::Step;
+
 /// The schema of a store when none is named.
 pub const DEFAULT_SCHEMA: &str = "public";
 
@@ -470,7 +472,11 @@ fn check_schema(schema: &str) -> Result<(), StoreError> {
 
 /// What the settings say is not so.
 pub(crate) fn configuration(message: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Configuration, "connect", message)
+    StoreError::new(
+        StoreErrorKind::Configuration,
+        Step::Settings.operation(),
+        message,
+    )
 }
 
 #[cfg(test)]

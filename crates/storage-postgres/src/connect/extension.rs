@@ -1,8 +1,12 @@
 //! The last step of connecting: is pgvector there, may it be used, is it one that is known to be broken?
 
+use std::fmt;
+
 use storage_core::{StoreError, StoreErrorKind};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use super::Step;
+use super::session::quoted;
 use crate::options::PostgresOptions;
 
 /// Before this, `halfvec` and filters with iterative scans are missing.
@@ -69,10 +73,11 @@ pub(crate) async fn check_extension(
 ) -> Result<Extension, StoreError> {
     match extension_state(client, options).await? {
         ExtensionState::Installed(extension) => Ok(extension),
-        ExtensionState::Creatable { .. } => Err(unsupported(format!(
-            "the database has no extension vector yet (extension); `smart-support schema migrate` creates it: {}",
-            options.describe()
-        ))),
+        ExtensionState::Creatable { .. } => Err(unsupported(
+            "the database has no extension vector yet",
+            &options.describe(),
+            "`smart-support schema migrate` creates it",
+        )),
     }
 }
 
@@ -94,16 +99,25 @@ fn judge(found: Found, place: &str) -> Result<ExtensionState, StoreError> {
     let Found { role, database, .. } = &found;
     if let (Some(version), Some(schema)) = (&found.version, &found.schema) {
         if !found.usable {
-            return Err(unsupported(format!(
-                "user {role:?} must not use the extension vector (extension); let an administrator run `GRANT USAGE ON \
-                 SCHEMA \"{schema}\" TO \"{role}\"` in database {database:?}: {place}"
-            )));
+            return Err(unsupported(
+                format!("user {role:?} must not use the extension vector"),
+                place,
+                format!(
+                    "let an administrator run `GRANT USAGE ON SCHEMA {} TO {}` in database {database:?}",
+                    quoted(schema),
+                    quoted(role)
+                ),
+            ));
         }
         if numbers(version) < OLDEST {
-            return Err(unsupported(format!(
-                "pgvector {version} is too old (extension), 0.8.0 is needed; install a newer package on the server and \
-                 run `ALTER EXTENSION vector UPDATE` in database {database:?}: {place}"
-            )));
+            return Err(unsupported(
+                format!("pgvector {version} is too old, 0.8.0 is needed"),
+                place,
+                format!(
+                    "install a newer package on the server and run `ALTER EXTENSION vector UPDATE` in database \
+                     {database:?}"
+                ),
+            ));
         }
         return Ok(ExtensionState::Installed(Extension {
             warnings: warnings(version),
@@ -120,24 +134,30 @@ fn judge(found: Found, place: &str) -> Result<ExtensionState, StoreError> {
         })
     };
     if found.listed.as_ref().is_some_and(|list| !on_list(list)) {
-        return Err(unsupported(format!(
-            "the server does not allow the extension vector (extension); add it to the allowed extensions in the \
-             provider's console (rds.allowed_extensions, azure.extensions), then run `smart-support schema migrate`: \
-             {place}"
-        )));
+        return Err(unsupported(
+            "the server does not allow the extension vector",
+            place,
+            "add it to the allowed extensions in the provider's console (rds.allowed_extensions, azure.extensions), then \
+             run `smart-support schema migrate`",
+        ));
     }
     let Some(version) = found.available.clone() else {
         let major = found.server.split(['.', ' ']).next().unwrap_or_default();
-        return Err(unsupported(format!(
-            "the server has no pgvector installed (extension); install it there, for example `apt-get install \
-             postgresql-{major}-pgvector`, then run `smart-support schema migrate`: {place}"
-        )));
+        return Err(unsupported(
+            "the server has no pgvector installed",
+            place,
+            format!(
+                "install it there, for example `apt-get install postgresql-{major}-pgvector`, then run `smart-support \
+                 schema migrate`"
+            ),
+        ));
     };
     if !found.creatable {
-        return Err(unsupported(format!(
-            "the database has no extension vector, and user {role:?} must not create it (extension); let an \
-             administrator run `CREATE EXTENSION vector` in database {database:?}: {place}"
-        )));
+        return Err(unsupported(
+            format!("the database has no extension vector, and user {role:?} must not create it"),
+            place,
+            format!("let an administrator run `CREATE EXTENSION vector` in database {database:?}"),
+        ));
     }
     Ok(ExtensionState::Creatable { version })
 }
@@ -170,8 +190,12 @@ fn numbers(version: &str) -> [u32; 3] {
     numbers
 }
 
-fn unsupported(message: String) -> StoreError {
-    StoreError::new(StoreErrorKind::Unsupported, "connect", message)
+fn unsupported(fact: impl fmt::Display, place: &str, advice: impl fmt::Display) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unsupported,
+        Step::Extension.operation(),
+        format!("{fact} (extension): {place}; {advice}"),
+    )
 }
 
 #[cfg(test)]

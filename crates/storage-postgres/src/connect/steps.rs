@@ -11,6 +11,59 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, NoTlsStream, TlsConnect};
 use tokio_postgres::{Config, Socket};
 
+/// A step of getting to a store, each of which fails for reasons of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Step {
+    /// What was said of the server can be read.
+    Settings,
+    /// Its name has an address.
+    Name,
+    /// It listens, and answers.
+    Server,
+    /// It shows who it is.
+    Tls,
+    /// It lets us in.
+    Login,
+    /// It has the database.
+    Database,
+    /// The database has pgvector.
+    Extension,
+}
+
+impl Step {
+    /// All of them, first things first.
+    pub const ALL: [Self; 7] = [
+        Self::Settings,
+        Self::Name,
+        Self::Server,
+        Self::Tls,
+        Self::Login,
+        Self::Database,
+        Self::Extension,
+    ];
+
+    /// The step in which connecting failed; `None` for an error of something else.
+    #[must_use]
+    pub fn of(error: &StoreError) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|step| step.operation() == error.operation())
+    }
+
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Settings => "connect: settings",
+            Self::Name => "connect: name",
+            Self::Server => "connect: server",
+            Self::Tls => "connect: tls",
+            Self::Login => "connect: login",
+            Self::Database => "connect: database",
+            Self::Extension => "connect: extension",
+        }
+    }
+}
+
 /// How far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Progress {
@@ -27,6 +80,16 @@ pub(crate) enum Progress {
 }
 
 impl Progress {
+    /// The step that was under way.
+    pub(crate) fn step(self) -> Step {
+        match self {
+            Self::Name => Step::Name,
+            Self::Dialled | Self::Answered => Step::Server,
+            Self::Offered => Step::Tls,
+            Self::Encrypted => Step::Login,
+        }
+    }
+
     const ALL: [Self; 5] = [
         Self::Name,
         Self::Dialled,

@@ -3,6 +3,7 @@
 use storage_core::{StoreError, StoreErrorKind};
 use tokio_postgres::NoTls;
 
+use super::Step;
 use crate::options::RootCertificates;
 
 pub(super) type Connector = NoTls;
@@ -21,7 +22,7 @@ pub(super) enum Refusal {
 pub(super) fn checked(_: Option<&RootCertificates>, _: bool) -> Result<Connector, StoreError> {
     Err(StoreError::new(
         StoreErrorKind::Unsupported,
-        "connect",
+        Step::Tls.operation(),
         "this build has no TLS, which a server on another machine needs; build storage-postgres with its feature tls, \
          or say sslmode=disable where nobody can listen in",
     ))

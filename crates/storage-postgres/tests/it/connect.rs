@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::server::{skip, url};
 use storage_core::{StoreError, StoreErrorKind};
-use storage_postgres::{PostgresOptions, RootCertificates, SslMode, TargetSession, examine};
+use storage_postgres::{PostgresOptions, RootCertificates, SslMode, Step, TargetSession, examine};
 
 fn options() -> Option<PostgresOptions> {
     url().map(|url| PostgresOptions::parse(&url).unwrap())
@@ -134,7 +134,7 @@ async fn a_wrong_password_is_the_login() {
 async fn no_password_is_not_a_wrong_one() {
     let Some(url) = url() else { return };
     let error = refused(&PostgresOptions::parse(&without_password(&url)).unwrap()).await;
-    says(&error, WRONG, &["there is none; set POSTGRES_PASSWORD"]);
+    says(&error, WRONG, &["there is none", "; set POSTGRES_PASSWORD"]);
 }
 
 /// The URL of the tests without what stands between the colon and the `@`.
@@ -275,6 +275,33 @@ async fn a_certificate_is_checked_as_the_mode_says() {
     assert!(examine(&anyone).await.unwrap().tls.is_some());
     // Without a word, TLS is used where it is offered.
     assert!(examine(&options).await.unwrap().tls.is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_without_tls_says_so() {
+    let Some(options) = options() else { return };
+    if certificates().is_none() {
+        return; // A server without TLS cannot ask for it.
+    }
+    // A role that the test server lets in over TLS only.
+    let plain = options.with_user("tls").with_ssl_mode(SslMode::Disable);
+    let error = refused(&plain).await;
+    says(
+        &error,
+        WRONG,
+        &[
+            "lets nobody in without TLS (pg_hba.conf)",
+            "sslmode=verify-full",
+        ],
+    );
+    assert_eq!(Step::of(&error), Some(Step::Login));
+}
+
+#[tokio::test]
+async fn a_command_that_is_suggested_can_be_pasted() {
+    let Some(options) = options() else { return };
+    let error = refused(&options.with_database("it's; rm -rf")).await;
+    says(&error, WRONG, &[r"'it'\''s; rm -rf'`, or name another"]);
 }
 
 #[tokio::test]

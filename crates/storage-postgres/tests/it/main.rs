@@ -1,5 +1,7 @@
 //! Tests on a real server, named by `TEST_DATABASE_URL`.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
+
 mod conformance;
 mod connect;
 mod server;
