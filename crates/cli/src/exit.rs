@@ -95,9 +95,15 @@ fn embed_code(kind: EmbedErrorKind) -> ExitCode {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for Failure {
+    fn from(error: &StoreError) -> Self {
         Self {
             store: Some(error.kind()),
-            ..Self::of(store_code(error.kind()), &error)
+            ..Self::of(store_code(error.kind()), error)
         }
     }
 }

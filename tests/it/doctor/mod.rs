@@ -1,6 +1,7 @@
 //! `doctor`: each broken situation made for real, found, and mended by the very command that it names.
 
 mod embedder;
+mod postgres;
 mod settings;
 mod store;
 

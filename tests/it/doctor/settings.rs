@@ -89,7 +89,7 @@ fn a_postgres_store_is_told_the_truth_and_its_password_is_not_shown() {
     );
     finds(
         run,
-        "store",
+        "server_settings",
         &["the password in the URL holds characters that end it"],
         masked,
     );

@@ -6,6 +6,7 @@ mod embedder;
 mod finding;
 mod leftovers;
 mod place;
+mod postgres;
 mod remedy;
 mod settings;
 mod source;

@@ -16,6 +16,12 @@ mod postgres;
 #[path = "postgres_absent.rs"]
 mod postgres;
 
+#[cfg(feature = "postgres")]
+mod server;
+#[cfg(not(feature = "postgres"))]
+#[path = "server_absent.rs"]
+mod server;
+
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(not(feature = "sqlite"))]
@@ -31,6 +37,7 @@ use storage_core::{
     StoreErrorKind, Timestamp,
 };
 
+use crate::exit::Failure;
 use crate::settings::StoreLocation;
 
 pub(crate) use embedder::build as embedder;
@@ -38,6 +45,7 @@ pub(crate) use local::{
     AVAILABLE as LOCAL_MODEL, at_hand as weights_at_hand, fetch as fetch_model,
     workshop as fetch_workshop,
 };
+pub(crate) use server::look as look_at_server;
 pub(crate) use stored_model::StoredModel;
 
 /// What a command wants of a store.
@@ -74,6 +82,17 @@ pub(crate) struct Weights {
     pub(crate) path: String,
     pub(crate) downloaded: bool,
 }
+
+/// One step of getting to a database server: what was found, or why it went no further; `None` where it was not reached.
+#[derive(Debug)]
+#[allow(dead_code, reason = "a build without PostgreSQL makes few")]
+pub(crate) struct ServerStep {
+    pub(crate) name: &'static str,
+    pub(crate) outcome: Option<Result<String, Failure>>,
+}
+
+/// The last of these steps: what is known of the version that is there.
+pub(crate) const PGVECTOR_VERSION: &str = "pgvector_version";
 
 /// Opens the store that was named.
 pub(crate) async fn open(

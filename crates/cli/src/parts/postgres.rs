@@ -35,7 +35,7 @@ pub(crate) async fn writer(place: &PostgresPlace) -> Option<String> {
 }
 
 /// How the server is reached. An error names the setting.
-fn options(place: &PostgresPlace) -> Result<PostgresOptions, StoreError> {
+pub(super) fn options(place: &PostgresPlace) -> Result<PostgresOptions, StoreError> {
     let mut options = PostgresOptions::new().with_pool_size(place.pool_size);
     if let Some(text) = &place.passwords {
         options = options.with_password_file(PasswordFile::parse(text));

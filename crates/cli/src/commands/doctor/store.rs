@@ -11,13 +11,13 @@ use storage_core::{
 };
 
 use super::finding::Finding;
-use super::{place, remedy, settings};
+use super::{place, postgres, remedy, settings};
 use crate::app::App;
 use crate::args::DoctorArgs;
 use crate::commands::status::size;
 use crate::exit::Failure;
 use crate::parts::{self, Access};
-use crate::settings::StoreLocation;
+use crate::settings::{PostgresPlace, StoreLocation};
 use crate::wire;
 
 const STORE: &str = "store";
@@ -62,7 +62,7 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
             let fine = Finding::fine(STORE, "in memory: nothing is kept, nothing can be wrong");
             return (vec![fine], None);
         }
-        StoreLocation::Postgres(_) => return (vec![postgres(app).await], None),
+        StoreLocation::Postgres(place) => return in_database(app, args, place).await,
     };
     let mut findings = Vec::new();
     let schema = parts::schema_status(&app.settings.store).await;
@@ -71,6 +71,56 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
         Err(error) => unusable(error, path, args, app),
     });
     findings.extend(outside(app, path).await);
+    let (more, opened) = from_inside(app, args, schema).await;
+    findings.extend(more);
+    (findings, opened)
+}
+
+/// The same of a store in a PostgreSQL database, once its server lets us in.
+async fn in_database(
+    app: &App,
+    args: &DoctorArgs,
+    place: &PostgresPlace,
+) -> (Vec<Finding>, Option<Opened>) {
+    let (mut findings, reached) = postgres::look(place).await;
+    if !reached {
+        findings.extend(
+            [
+                STORE,
+                SCHEMA,
+                OPENING,
+                INTEGRITY,
+                ENTRIES,
+                LAST_RUN,
+                UNREFERENCED,
+            ]
+            .map(|name| Finding::skipped(name, "the server cannot be used as it is")),
+        );
+        return (findings, None);
+    }
+    let schema = parts::schema_status(&app.settings.store).await;
+    findings.push(match &schema {
+        Ok(_) => Finding::fine(
+            STORE,
+            format!("{} is there and ours", parts::describe(&app.settings.store)),
+        ),
+        Err(error) => {
+            let failure = Failure::from(error);
+            Finding::failure(STORE, &failure, &remedy::with_source(app, args, "migrate"))
+        }
+    });
+    let (more, opened) = from_inside(app, args, schema).await;
+    findings.extend(more);
+    (findings, opened)
+}
+
+/// The schema, and what is in a store that has today's.
+async fn from_inside(
+    app: &App,
+    args: &DoctorArgs,
+    schema: Result<SchemaStatus, StoreError>,
+) -> (Vec<Finding>, Option<Opened>) {
+    let mut findings = Vec::new();
     let opened = match schema {
         Ok(schema) => {
             let (finding, current) = schema_is_current(app, &schema);
@@ -109,14 +159,6 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
             (findings, None)
         }
     }
-}
-
-async fn postgres(app: &App) -> Finding {
-    let failure = match parts::schema_status(&app.settings.store).await {
-        Err(error) => Failure::from(error),
-        Ok(_) => return Finding::skipped(STORE, "PostgreSQL is not looked at"),
-    };
-    Finding::failure(STORE, &failure, "use --store sqlite:PATH")
 }
 
 fn unusable(error: &StoreError, path: &Path, args: &DoctorArgs, app: &App) -> Finding {
