@@ -9,8 +9,10 @@ mod compare;
 mod evaluate;
 mod index;
 mod kernel;
+mod nearest;
 mod search;
 mod top;
+mod tune;
 
 pub use calibrate::{
     Calibration, CalibrationError, LEAST_QUESTIONS, calibrate, can_calibrate, questions_to_show,
@@ -19,5 +21,7 @@ pub use compare::{BOOTSTRAP_SEED, Comparison, Difference, Flip, RESAMPLES, compa
 pub use evaluate::{Evaluation, GoldenQuery, GroupScore, Miss, Outcome, evaluate};
 pub use index::SearchIndex;
 pub use kernel::{UnitQuery, cosine};
+pub use nearest::{SearchedInside, search_inside};
 pub use search::{Hit, SearchOptions, Searched, search_store};
 pub use top::TopHits;
+pub use tune::{CANDIDATES, EffortRecall, FilterRecall, Trial, VISITS, tune};

@@ -21,6 +21,7 @@ mod metadata;
 mod migration;
 mod model;
 mod names;
+mod nearest;
 mod rules;
 mod store;
 mod upkeep;
@@ -47,6 +48,10 @@ pub use model::{
     Version, VersionId, VersionSpec, VersionState,
 };
 pub use names::{CollectionName, NameError, RunId, SourceId, Timestamp, mint_document_id};
+pub use nearest::{
+    Effort, FoundBy, IndexPlan, IndexProgress, IndexReport, IndexStatus, Nearest,
+    NearestNeighbours, NearestQuery,
+};
 pub use rules::{check_canaries, kept_for};
 pub use store::{
     CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, KeptVector, StoreBytes,

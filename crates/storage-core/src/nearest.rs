@@ -5,7 +5,18 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{CollectionName, EmbeddingRecord, Embedding, Filter, Generation, Result, VersionId};
+use crate::{
+    CollectionName, Embedding, EmbeddingRecord, Filter, Generation, Result, Timestamp, VersionId,
+};
+
+/// How hard an index is searched: more finds more, and takes longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Candidates it keeps while it looks.
+    pub candidates: u32,
+    /// Rows it visits at most while too few of them pass the filter.
+    pub visits: u32,
+}
 
 /// What to look for.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +33,8 @@ pub struct NearestQuery {
     pub filter: Filter,
     /// Whether every row must be compared, index or not.
     pub exact: bool,
-    /// How many candidates the index keeps while it looks; `None` for what was tuned.
-    pub effort: Option<u32>,
+    /// How hard to look; `None` for what was tuned.
+    pub effort: Option<Effort>,
 }
 
 /// How the rows were found.
@@ -31,7 +42,7 @@ pub struct NearestQuery {
 pub enum FoundBy {
     /// Every row that passes the filter was compared.
     Comparison,
-    /// An index was followed: rows may have been left out.
+    /// This index was followed: rows may have been left out.
     Index(String),
 }
 
@@ -47,13 +58,86 @@ impl fmt::Display for FoundBy {
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nearest {
-    /// The best row of each document with its vector, at least as many as the nearest `top_k` documents, in no
-    /// particular order: whoever asked scores and sorts them as it does any other row.
+    /// Rows with their vectors, those of the nearest `top_k` documents among them, in no particular order: whoever
+    /// asked scores and sorts them as any other row, so that scores do not depend on where the search ran.
     pub rows: Vec<EmbeddingRecord>,
     /// The collection's generation that they are of.
     pub generation: Generation,
     /// How they were found.
     pub found_by: FoundBy,
+}
+
+/// How to build an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexPlan {
+    /// Neighbours of a vector in the graph.
+    pub neighbours: u32,
+    /// Candidates kept while it is built.
+    pub candidates: u32,
+    /// Bytes the server may use meanwhile; `None` for what it is set to.
+    pub memory: Option<u64>,
+}
+
+impl Default for IndexPlan {
+    /// pgvector's own defaults.
+    fn default() -> Self {
+        Self {
+            neighbours: 16,
+            candidates: 64,
+            memory: None,
+        }
+    }
+}
+
+/// How far a build is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexProgress {
+    /// What the server says it does.
+    pub phase: String,
+    /// Rows done.
+    pub done: u64,
+    /// Rows to do; 0 before it is known.
+    pub total: u64,
+}
+
+/// An index that was built, or what is left of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexStatus {
+    /// Its name in the database.
+    pub name: String,
+    /// Whether searches may use it: a killed build leaves one that they may not.
+    pub valid: bool,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Vectors in the space that it is of.
+    pub vectors: u64,
+    /// Whether the server follows it for a search without a filter.
+    pub used: bool,
+    /// How it was built; `None` where nothing tells.
+    pub plan: Option<IndexPlan>,
+    /// What was tuned.
+    pub effort: Option<Effort>,
+    /// JSON of the measurement behind it.
+    pub tuning: Option<String>,
+}
+
+/// The indexes of a collection's version, and what is to be known of the server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexReport {
+    /// Those of the version's vector space.
+    pub indexes: Vec<IndexStatus>,
+    /// Version of the extension that searches.
+    pub extension: String,
+    /// Numbers per vector.
+    pub dimensions: u32,
+    /// Vectors in the space.
+    pub vectors: u64,
+    /// Bytes that a build needs to stay in memory, by estimate.
+    pub memory_needed: u64,
+    /// Bytes that a build may use.
+    pub memory_allowed: u64,
+    /// What is wrong or may go wrong, each with its remedy.
+    pub warnings: Vec<String>,
 }
 
 /// A store that searches by itself.
@@ -65,4 +149,40 @@ pub trait NearestNeighbours: fmt::Debug + Send + Sync {
     /// `Model` for a version that the collection does not have, or a vector of another length; `Corrupt` when a row
     /// that was found is damaged.
     async fn nearest(&self, query: &NearestQuery) -> Result<Nearest>;
+
+    /// What indexes the served version of a collection has.
+    ///
+    /// # Errors
+    /// `Model` for a collection that serves nothing.
+    async fn indexes(&self, collection: &CollectionName) -> Result<IndexReport>;
+
+    /// Builds an index for the served version of a collection while others read and write, and only then drops those
+    /// that it replaces. What killed builds left goes first. Returns its name.
+    ///
+    /// # Errors
+    /// `Model` for a collection that serves nothing; `Unsupported` for vectors that no index takes.
+    async fn build_index(
+        &self,
+        collection: &CollectionName,
+        plan: IndexPlan,
+        at: Timestamp,
+        progress: &(dyn Fn(IndexProgress) + Send + Sync),
+    ) -> Result<String>;
+
+    /// Drops the indexes of the served version of a collection, and returns their names.
+    ///
+    /// # Errors
+    /// `Model` for a collection that serves nothing.
+    async fn drop_indexes(&self, collection: &CollectionName) -> Result<Vec<String>>;
+
+    /// Keeps how hard searches look from now on, with the measurement behind it.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no index.
+    async fn keep_effort(
+        &self,
+        collection: &CollectionName,
+        effort: Effort,
+        measurement: &str,
+    ) -> Result<()>;
 }

@@ -9,8 +9,8 @@ use futures_util::stream::BoxStream;
 use crate::{
     Applied, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
     EmbedText, EmbedTextError, Embedding, EmbeddingRecord, EmbeddingSpace, Filter, Fingerprint,
-    Generation, InputHash, IntegrityReport, Result, RunId, RunRecord, Source, SpaceId, Spend,
-    Timestamp, VectorKey, Version, VersionId,
+    Generation, InputHash, IntegrityReport, NearestNeighbours, Result, RunId, RunRecord, Source,
+    SpaceId, Spend, Timestamp, VectorKey, Version, VersionId,
 };
 
 /// How many rows a category has.
@@ -332,4 +332,9 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
 
     /// Hashes every row and vector again, checks lengths, references and counts. Reports, never repairs.
     async fn check(&self) -> Result<IntegrityReport>;
+
+    /// The same store as one that searches by itself, where it can.
+    fn nearest(&self) -> Option<&dyn NearestNeighbours> {
+        None
+    }
 }
