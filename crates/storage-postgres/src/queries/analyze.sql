@@ -1,0 +1,1 @@
+ANALYZE embedding_vectors, embedding_records, record_inputs

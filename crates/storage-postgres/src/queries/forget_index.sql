@@ -1,0 +1,1 @@
+DELETE FROM vector_indexes WHERE space_id = $1
