@@ -192,7 +192,7 @@ BEGIN
     UPDATE collections c SET generation = c.generation + 1, record_count = c.record_count + records,
         document_count = c.document_count + documents WHERE c.collection_id = raise_generations.collection_id;
     UPDATE store_state SET generation = generation + 1 RETURNING generation INTO raised;
-    PERFORM pg_notify('smart_support_generation', (SELECT store_id FROM store_state) || ' ' || raised);
+    PERFORM pg_notify('smart_support', current_schema() || ' ' || raised);
 END $$;
 
 CREATE FUNCTION upsert_embedding(

@@ -84,7 +84,6 @@ impl Work for FindNearest<'_> {
         let search = Search {
             tx,
             query,
-            collection: &collection,
             version,
             names: &names,
             conditions: &conditions,
@@ -101,7 +100,6 @@ impl Work for FindNearest<'_> {
 struct Search<'a> {
     tx: &'a Tx<'a>,
     query: &'a NearestQuery,
-    collection: &'a Collection,
     version: &'a StoredVersion,
     names: &'a Names,
     conditions: &'a Conditions,
@@ -116,7 +114,7 @@ impl Search<'_> {
             let statement = self.statement(&index::expression(self.version.dimensions));
             if self.follows(&statement, &index.name).await? {
                 let found = self.find(&statement).await?;
-                if documents(&found) >= self.enough() {
+                if documents(&found) >= self.query.top_k || self.is_everything(&found) {
                     return Ok((found, FoundBy::Index(index.name)));
                 }
                 tracing::debug!(
@@ -132,14 +130,9 @@ impl Search<'_> {
         Ok((self.find(&statement).await?, FoundBy::Comparison))
     }
 
-    /// How many documents are enough: those asked for, or all there are.
-    fn enough(&self) -> usize {
-        let rows = usize::try_from(self.version.version.records).unwrap_or(usize::MAX);
-        if self.conditions.everything() && rows < self.query.top_k {
-            // Only now may fewer documents than rows mean anything but a miss.
-            return rows;
-        }
-        self.query.top_k
+    /// Whether these are all rows there are, so that nothing was left out.
+    fn is_everything(&self, found: &[EmbeddingRecord]) -> bool {
+        self.conditions.sql.is_empty() && found.len() as u64 >= self.version.version.records
     }
 
     /// Sets how the index is searched, and says whether that took: an extension that filters what its index has found
@@ -225,13 +218,9 @@ impl Search<'_> {
             for row in &rows {
                 let document = self.names.document(row)?;
                 if self.query.filter.matches(&document) {
-                    let embedding = scan::embedding(
-                        row,
-                        get(row, DOCUMENT_COLUMNS)?,
-                        self.version.dimensions,
-                        &document.key,
-                        "search",
-                    )?;
+                    let sent = get(row, DOCUMENT_COLUMNS)?;
+                    let embedding = scan::embedding(row, sent, self.version.dimensions)
+                        .map_err(|fault| damaged(&fault, &document.key))?;
                     found.push(EmbeddingRecord {
                         document,
                         embedding,
@@ -245,6 +234,16 @@ impl Search<'_> {
             limit = limit.saturating_mul(4);
         }
     }
+}
+
+fn damaged(fault: &str, key: &DocumentKey) -> Failure {
+    Failure::corrupt(
+        "search",
+        format!(
+            "{fault}; run `smart-support repair`, then `smart-support sync`: {:?} chunk {}",
+            key.document, key.chunk
+        ),
+    )
 }
 
 fn documents(rows: &[EmbeddingRecord]) -> usize {
@@ -290,6 +289,11 @@ impl Conditions {
     async fn of(tx: &Tx<'_>, collection: &Collection, filter: &Filter) -> Outcome<Option<Self>> {
         let mut conditions = Self::default();
         let mut categories = None;
+        // No text of a database holds a NUL, and no parameter can.
+        let texts = [&filter.document, &filter.contains];
+        if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+            return Ok(None);
+        }
         if let Some(document) = &filter.document {
             let number = conditions.add(Value::Text(document.clone()));
             let _ = write!(conditions.sql, " AND r.document = ${number} COLLATE \"C\"");
@@ -322,6 +326,12 @@ impl Conditions {
                 metadata: vec![predicate.clone()],
                 ..Filter::default()
             };
+            if predicate.key.contains('\0') {
+                if only.matches(&example(None, BTreeMap::new())) {
+                    continue;
+                }
+                return Ok(None);
+            }
             let rows = tx
                 .rows(
                     sql::NEAREST_VALUES,
@@ -384,11 +394,6 @@ impl Conditions {
             let _ = write!(self.sql, " OR {own} IS NULL");
         }
         self.sql.push(')');
-    }
-
-    /// Whether every row passes.
-    fn everything(&self) -> bool {
-        self.sql.is_empty()
     }
 }
 
