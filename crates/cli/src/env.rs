@@ -103,6 +103,8 @@ pub(crate) const TIMEOUT: &str = "embedding.timeout";
 pub(crate) const MAX_RETRIES: &str = "embedding.max-retries";
 pub(crate) const TOP_K: &str = "search.top-k";
 pub(crate) const THRESHOLD: &str = "search.threshold";
+pub(crate) const SEARCH_IN: &str = "search.in";
+pub(crate) const USE_PGVECTOR: &str = "search.use-pgvector";
 
 /// The table.
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -357,6 +359,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         THRESHOLD,
         &["PGVECTOR_SIMILARITY_THRESHOLD"],
         "Lowest cosine similarity that counts; unset: what the version was calibrated to, else the best, however far",
+    ),
+    setting(
+        SEARCH_IN,
+        &["PRODUCT_SEARCH_STRATEGY"],
+        "Where to search: memory (also chroma_primary), database (also pgvector_primary), or hybrid: both, compared; \
+         unset: memory",
+    ),
+    setting(
+        USE_PGVECTOR,
+        &["USE_PGVECTOR"],
+        "false: search in memory, whatever search.in says, unless a flag asks for the database",
     ),
 ];
 

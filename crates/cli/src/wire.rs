@@ -2,6 +2,7 @@
 
 mod eval;
 mod stores;
+mod index;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 pub(crate) use eval::{Eval, Flips, Group, Miss};
 pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
+pub(crate) use index::{Indexes, Tried, Tuning};
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Model {
@@ -413,7 +415,12 @@ pub(crate) struct Search {
     pub(crate) hits: Vec<Hit>,
     pub(crate) generation: u64,
     pub(crate) model: Option<Model>,
+    /// `exact`: every row in memory; `database`; or `hybrid`: both.
     pub(crate) mode: &'static str,
+    /// The index that the database followed; `null` where every row was compared.
+    pub(crate) index: Option<String>,
+    /// Entries that only one of both places found; `null` unless both were asked.
+    pub(crate) disagreements: Option<usize>,
     /// Lowest score that was shown; `null` where none was asked for and the version is not calibrated.
     pub(crate) threshold: Option<f32>,
     /// Whether the version's calibration set it.

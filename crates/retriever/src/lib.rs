@@ -24,4 +24,4 @@ pub use kernel::{UnitQuery, cosine};
 pub use nearest::{SearchedInside, search_inside};
 pub use search::{Hit, SearchOptions, Searched, search_store};
 pub use top::TopHits;
-pub use tune::{CANDIDATES, EffortRecall, FilterRecall, Trial, VISITS, tune};
+pub use tune::{CANDIDATES, EffortRecall, FilterRecall, Trial, TrialFilter, VISITS, tune};

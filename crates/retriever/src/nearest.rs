@@ -1,8 +1,8 @@
 //! One search that a store makes by itself. What it finds is scored here, by the kernel of every other search.
 
 use storage_core::{
-    CollectionName, Effort, Embedding, FoundBy, Generation, NearestNeighbours, NearestQuery,
-    Result, VersionId,
+    CollectionName, Embedding, FoundBy, Generation, NearestNeighbours, NearestQuery, Result,
+    VersionId,
 };
 
 use crate::kernel::{UnitQuery, cosine};
@@ -31,27 +31,35 @@ pub async fn search_inside(
     query: &Embedding,
     options: &SearchOptions,
     exact: bool,
-    effort: Option<Effort>,
 ) -> Result<SearchedInside> {
-    let found = store
-        .nearest(&NearestQuery {
-            collection: collection.clone(),
-            version: version.cloned(),
-            vector: query.clone(),
-            top_k: options.top_k,
-            filter: options.filter.clone(),
-            exact,
-            effort,
-        })
-        .await?;
-    let unit = UnitQuery::new(query);
-    let mut top = TopHits::new(options.top_k);
+    let asked = NearestQuery {
+        collection: collection.clone(),
+        version: version.cloned(),
+        vector: query.clone(),
+        top_k: options.top_k,
+        filter: options.filter.clone(),
+        one_in: None,
+        exact,
+        effort: None,
+    };
+    ask(store, &asked, options.threshold).await
+}
+
+/// Asks, and scores what comes.
+pub(crate) async fn ask(
+    store: &dyn NearestNeighbours,
+    asked: &NearestQuery,
+    threshold: Option<f32>,
+) -> Result<SearchedInside> {
+    let found = store.nearest(asked).await?;
+    let unit = UnitQuery::new(&asked.vector);
+    let mut top = TopHits::new(asked.top_k);
     let scanned = found.rows.len();
     for record in found.rows {
         let row = record.embedding.as_slice();
         check_dimensions(&unit, row.len())?;
         let score = cosine(&unit, row);
-        if options.threshold.is_none_or(|threshold| score >= threshold) {
+        if threshold.is_none_or(|threshold| score >= threshold) {
             let document = record.document;
             top.offer(score, &document.key.clone(), || document);
         }

@@ -6,16 +6,27 @@
 use std::time::{Duration, Instant};
 
 use storage_core::{
-    CollectionName, Effort, Embedding, Filter, FoundBy, NearestNeighbours, Result, VersionId,
+    CollectionName, Effort, Embedding, Filter, FoundBy, NearestNeighbours, NearestQuery, Result,
+    VersionId,
 };
 
-use crate::nearest::search_inside;
-use crate::search::SearchOptions;
+use crate::nearest;
 
 /// Candidates that are tried, least first. The server takes no more than the last.
 pub const CANDIDATES: [u32; 10] = [20, 40, 64, 100, 150, 200, 300, 400, 700, 1000];
 /// Rows that a filtered search may visit, least first: the server's own limit, then more.
 pub const VISITS: [u32; 3] = [20_000, 100_000, 1_000_000];
+
+/// Rows that take part in one measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialFilter {
+    /// What it is called in reports.
+    pub name: String,
+    /// Rows by what is in them.
+    pub filter: Filter,
+    /// About one row in so many, where only their share matters.
+    pub one_in: Option<u32>,
+}
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -26,8 +37,8 @@ pub struct Trial<'a> {
     pub version: &'a VersionId,
     /// Questions.
     pub queries: &'a [Embedding],
-    /// Filters by name.
-    pub filters: &'a [(String, Filter)],
+    /// Filters: recall is measured under each.
+    pub filters: &'a [TrialFilter],
     /// Documents a question asks for.
     pub top_k: usize,
     /// Recall to reach under every filter.
@@ -80,7 +91,7 @@ pub async fn tune(
     progress: &(dyn Fn(&EffortRecall) + Send + Sync),
 ) -> Result<Vec<EffortRecall>> {
     let mut right = Vec::with_capacity(trial.filters.len());
-    for (_, filter) in trial.filters {
+    for filter in trial.filters {
         let mut answers = Vec::with_capacity(trial.queries.len());
         for query in trial.queries {
             answers.push(ask(store, trial, filter, query, None).await?.0);
@@ -117,7 +128,7 @@ async fn measure(
     effort: Effort,
 ) -> Result<EffortRecall> {
     let mut filters = Vec::with_capacity(trial.filters.len());
-    for ((name, filter), answers) in trial.filters.iter().zip(right) {
+    for (filter, answers) in trial.filters.iter().zip(right) {
         let (mut hits, mut wanted, mut short, mut by_index) = (0usize, 0usize, 0, 0);
         let started = Instant::now();
         for (query, answer) in trial.queries.iter().zip(answers) {
@@ -129,9 +140,11 @@ async fn measure(
             let least = answer.last().copied().unwrap_or(f32::INFINITY);
             hits += found.iter().filter(|score| **score >= least).count();
         }
-        let questions = u32::try_from(trial.queries.len()).unwrap_or(u32::MAX).max(1);
+        let questions = u32::try_from(trial.queries.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
         filters.push(FilterRecall {
-            filter: name.clone(),
+            filter: filter.name.clone(),
             recall: share(hits, wanted),
             short,
             by_index,
@@ -145,30 +158,23 @@ async fn measure(
 async fn ask(
     store: &dyn NearestNeighbours,
     trial: &Trial<'_>,
-    filter: &Filter,
+    filter: &TrialFilter,
     query: &Embedding,
     effort: Option<Effort>,
 ) -> Result<(Vec<f32>, FoundBy)> {
-    let options = SearchOptions {
+    let asked = NearestQuery {
+        collection: trial.collection.clone(),
+        version: Some(trial.version.clone()),
+        vector: query.clone(),
         top_k: trial.top_k,
-        threshold: None,
-        filter: filter.clone(),
-    };
-    let found = search_inside(
-        store,
-        trial.collection,
-        Some(trial.version),
-        query,
-        &options,
-        effort.is_none(),
+        filter: filter.filter.clone(),
+        one_in: filter.one_in,
+        exact: effort.is_none(),
         effort,
-    )
-    .await?;
+    };
+    let found = nearest::ask(store, &asked, None).await?;
     let hits = found.searched.hits.into_iter();
-    Ok((
-        hits.map(|hit| hit.score).collect(),
-        found.found_by,
-    ))
+    Ok((hits.map(|hit| hit.score).collect(), found.found_by))
 }
 
 #[allow(

@@ -31,6 +31,8 @@ pub struct NearestQuery {
     pub top_k: usize,
     /// Rows that take part.
     pub filter: Filter,
+    /// Only about one row in so many takes part, always the same ones: a filter of a known share, to measure with.
+    pub one_in: Option<u32>,
     /// Whether every row must be compared, index or not.
     pub exact: bool,
     /// How hard to look; `None` for what was tuned.
@@ -149,6 +151,12 @@ pub trait NearestNeighbours: fmt::Debug + Send + Sync {
     /// `Model` for a version that the collection does not have, or a vector of another length; `Corrupt` when a row
     /// that was found is damaged.
     async fn nearest(&self, query: &NearestQuery) -> Result<Nearest>;
+
+    /// Some stored vectors of the served version of a collection, the same ones every time: questions to measure with.
+    ///
+    /// # Errors
+    /// `Model` for a collection that serves nothing.
+    async fn sample(&self, collection: &CollectionName, count: usize) -> Result<Vec<Embedding>>;
 
     /// What indexes the served version of a collection has.
     ///

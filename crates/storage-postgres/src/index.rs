@@ -238,6 +238,16 @@ impl Survey {
     }
 }
 
+pub(crate) fn serves_nothing(collection: &CollectionName) -> Failure {
+    Failure::new(
+        StoreErrorKind::Model,
+        "index",
+        format!(
+            "collection {collection} serves no vectors yet; fill it with `smart-support migrate`"
+        ),
+    )
+}
+
 /// Looks at the space that a collection serves.
 pub(crate) struct Look<'a>(pub(crate) &'a CollectionName);
 
@@ -249,14 +259,7 @@ impl Work for Look<'_> {
     async fn run(&self, tx: &Tx<'_>) -> Outcome<Survey> {
         let collection = rows::collection(tx, self.0).await?;
         let Some(served) = collection.as_ref().and_then(|found| found.active_version()) else {
-            return Err(Failure::new(
-                StoreErrorKind::Model,
-                "index",
-                format!(
-                    "collection {} serves no vectors yet; fill it with `smart-support migrate`",
-                    self.0
-                ),
-            ));
+            return Err(serves_nothing(self.0));
         };
         let row = tx
             .one(sql::INDEX_SURVEY, &[(&served.space, Type::INT8)])

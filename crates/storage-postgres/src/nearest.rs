@@ -5,22 +5,25 @@
 //! Whether the server follows the index is its planner's choice, and right: a filter that leaves few rows is cheaper
 //! compared row by row. It is asked first, so that we know whether what comes is exact.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use storage_core::{
-    Document, DocumentKey, Effort, EmbeddingRecord, Filter, FoundBy, Generation, Locator,
-    MetadataValue, Nearest, NearestQuery, SourceId, StoreErrorKind,
+    CollectionName, DocumentKey, Effort, Embedding, EmbeddingRecord, FoundBy, Generation, Nearest,
+    NearestQuery, StoreErrorKind,
 };
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
+
+mod conditions;
+
+use conditions::Conditions;
 
 use crate::error::{Failure, Outcome};
 use crate::index::{self, StoredIndex};
 use crate::ops::scan;
 use crate::ops::versions::unknown_version;
-use crate::rows::{self, Collection, DOCUMENT_COLUMNS, Names, StoredVersion, get};
-use crate::sql;
+use crate::rows::{self, DOCUMENT_COLUMNS, Names, StoredVersion, get};
+use crate::{sql, wire};
 use crate::tx::{Param, Tx, Work};
 
 /// Rows beyond those asked for: documents of several rows take more than one, and the server's arithmetic differs from
@@ -78,7 +81,7 @@ impl Work for FindNearest<'_> {
             ));
         }
         let names = Names::read(tx, &query.collection, collection.id).await?;
-        let Some(conditions) = Conditions::of(tx, &collection, &query.filter).await? else {
+        let Some(conditions) = Conditions::of(tx, &collection, query).await? else {
             return Ok(nothing);
         };
         let search = Search {
@@ -236,6 +239,37 @@ impl Search<'_> {
     }
 }
 
+/// Some stored vectors of the version that a collection serves.
+pub(crate) struct Sample<'a>(pub(crate) &'a CollectionName, pub(crate) usize);
+
+#[async_trait]
+impl Work for Sample<'_> {
+    type Output = Vec<Embedding>;
+    const NAME: &'static str = "sample";
+
+    async fn run(&self, tx: &Tx<'_>) -> Outcome<Vec<Embedding>> {
+        let collection = rows::collection(tx, self.0).await?;
+        let served = collection.as_ref().and_then(|found| found.active_version());
+        let Some(served) = served else {
+            return Err(index::serves_nothing(self.0));
+        };
+        let count = i64::try_from(self.1).unwrap_or(i64::MAX);
+        let rows = tx
+            .rows(
+                sql::SAMPLE_VECTORS,
+                &[(&served.number, Type::INT8), (&count, Type::INT8)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                wire::little_endian(get(row, 0)?)
+                    .and_then(|bytes| Embedding::from_le_bytes(&bytes).ok())
+                    .ok_or_else(|| Failure::corrupt("sample", "a stored vector cannot be used"))
+            })
+            .collect()
+    }
+}
+
 fn damaged(fault: &str, key: &DocumentKey) -> Failure {
     Failure::corrupt(
         "search",
@@ -252,231 +286,4 @@ fn documents(rows: &[EmbeddingRecord]) -> usize {
         .map(|row| row.document.key.document.as_str())
         .collect();
     ids.len()
-}
-
-/// A value of a condition.
-enum Value {
-    Text(String),
-    Texts(Vec<String>),
-}
-
-impl Value {
-    fn as_sql(&self) -> &(dyn ToSql + Sync) {
-        match self {
-            Self::Text(text) => text,
-            Self::Texts(texts) => texts,
-        }
-    }
-
-    fn sql_type(&self) -> Type {
-        match self {
-            Self::Text(_) => Type::TEXT,
-            Self::Texts(_) => Type::TEXT_ARRAY,
-        }
-    }
-}
-
-/// A filter as conditions that hold for every row it takes. What a value equals is decided by [`Filter::matches`]
-/// itself, asked about each distinct value: databases fold letters and compare numbers in their own ways.
-#[derive(Default)]
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    /// `None` where no row can pass.
-    async fn of(tx: &Tx<'_>, collection: &Collection, filter: &Filter) -> Outcome<Option<Self>> {
-        let mut conditions = Self::default();
-        let mut categories = None;
-        // No text of a database holds a NUL, and no parameter can.
-        let texts = [&filter.document, &filter.contains];
-        if texts.into_iter().flatten().any(|text| text.contains('\0')) {
-            return Ok(None);
-        }
-        if let Some(document) = &filter.document {
-            let number = conditions.add(Value::Text(document.clone()));
-            let _ = write!(conditions.sql, " AND r.document = ${number} COLLATE \"C\"");
-        }
-        if filter.category.is_some() {
-            let only = Filter {
-                category: filter.category.clone(),
-                ..Filter::default()
-            };
-            let names: Vec<String> = tx
-                .rows(sql::CATEGORY_COUNTS, &[(&collection.id, Type::INT8)])
-                .await?
-                .iter()
-                .map(|row| get::<Option<String>>(row, 0))
-                .filter_map(Outcome::transpose)
-                .collect::<Outcome<_>>()?;
-            let passing: Vec<String> = names
-                .into_iter()
-                .filter(|name| only.matches(&example(Some(name.clone()), BTreeMap::new())))
-                .collect();
-            if passing.is_empty() {
-                return Ok(None);
-            }
-            let number = conditions.add(Value::Texts(passing.clone()));
-            let _ = write!(conditions.sql, " AND r.category = ANY (${number})");
-            categories = Some(passing);
-        }
-        for predicate in &filter.metadata {
-            let only = Filter {
-                metadata: vec![predicate.clone()],
-                ..Filter::default()
-            };
-            if predicate.key.contains('\0') {
-                if only.matches(&example(None, BTreeMap::new())) {
-                    continue;
-                }
-                return Ok(None);
-            }
-            let rows = tx
-                .rows(
-                    sql::NEAREST_VALUES,
-                    &[
-                        (&collection.id, Type::INT8),
-                        (&predicate.key, Type::TEXT),
-                        (&filter.document, Type::TEXT),
-                        (&categories, Type::TEXT_ARRAY),
-                    ],
-                )
-                .await?;
-            let (mut passing, mut failing, mut absent) = (Vec::new(), 0, false);
-            for row in &rows {
-                let text: Option<String> = get(row, 0)?;
-                let metadata = match &text {
-                    Some(text) => BTreeMap::from([(predicate.key.clone(), value(text)?)]),
-                    None => BTreeMap::new(),
-                };
-                match (only.matches(&example(None, metadata)), text) {
-                    (true, Some(text)) => passing.push(text),
-                    (true, None) => absent = true,
-                    (false, _) => failing += 1,
-                }
-            }
-            if passing.is_empty() && !absent {
-                return Ok(None);
-            }
-            if failing > 0 {
-                conditions.add_metadata(&predicate.key, passing, absent);
-            }
-        }
-        if let Some(text) = &filter.contains {
-            let number = conditions.add(Value::Text(pattern(text)));
-            let _ = write!(
-                conditions.sql,
-                " AND (r.title ~ ${number} COLLATE \"C\" OR r.body ~ ${number} COLLATE \"C\")"
-            );
-        }
-        Ok(Some(conditions))
-    }
-
-    /// The number of a new parameter: two come before all conditions.
-    fn add(&mut self, value: Value) -> usize {
-        self.values.push(value);
-        self.values.len() + 2
-    }
-
-    fn add_metadata(&mut self, key: &str, passing: Vec<String>, absent: bool) {
-        // A row's own key comes before the column of the same name, as in `Filter::matches`.
-        let number = self.add(Value::Text(key.to_owned()));
-        let own = match key {
-            "category" | "subcategory" => {
-                format!("coalesce((r.metadata -> ${number})::text, to_json(r.{key})::text)")
-            }
-            _ => format!("(r.metadata -> ${number})::text"),
-        };
-        let values = self.add(Value::Texts(passing));
-        let _ = write!(self.sql, " AND ({own} COLLATE \"C\" = ANY (${values})");
-        if absent {
-            let _ = write!(self.sql, " OR {own} IS NULL");
-        }
-        self.sql.push(')');
-    }
-}
-
-/// A row that has nothing but what a condition looks at.
-fn example(category: Option<String>, metadata: BTreeMap<String, MetadataValue>) -> Document {
-    Document {
-        key: DocumentKey {
-            collection: EXAMPLE.0.clone(),
-            document: String::new(),
-            chunk: 0,
-        },
-        source: EXAMPLE.1.clone(),
-        title: String::new(),
-        body: String::new(),
-        category,
-        subcategory: None,
-        metadata,
-        locator: Locator::default(),
-    }
-}
-
-static EXAMPLE: std::sync::LazyLock<(storage_core::CollectionName, SourceId)> =
-    std::sync::LazyLock::new(|| {
-        (
-            storage_core::CollectionName::new("example").expect("a valid name"),
-            SourceId::new("example").expect("a valid name"),
-        )
-    });
-
-/// A stored metadata value.
-fn value(json: &str) -> Outcome<MetadataValue> {
-    let object = storage_core::metadata_from_json(&format!("{{\"value\":{json}}}"))?;
-    object
-        .into_values()
-        .next()
-        .ok_or_else(|| Failure::corrupt("search", "a metadata value is missing"))
-}
-
-/// A regular expression that every text matches that contains this one without regard to case, and few others do: the
-/// rows it finds are asked again. It knows letters by their code points, so no locale changes what it means.
-fn pattern(wanted: &str) -> String {
-    let mut pattern = String::new();
-    for wanted in wanted.to_lowercase().chars() {
-        match wanted {
-            // İ becomes two characters, and Σ one that depends on its neighbours.
-            'i' | '\u{307}' => pattern.push_str(".*"),
-            'σ' | 'ς' => pattern.push_str("[σςΣ]"),
-            _ => {
-                pattern.push('[');
-                let _ = write!(pattern, "\\U{:08x}", u32::from(wanted));
-                for other in UPPER.get(&wanted).into_iter().flatten() {
-                    let _ = write!(pattern, "\\U{:08x}", u32::from(*other));
-                }
-                pattern.push(']');
-            }
-        }
-    }
-    pattern
-}
-
-/// Which characters become this one in lower case. Not the other way round: the Kelvin sign becomes a k.
-static UPPER: std::sync::LazyLock<BTreeMap<char, Vec<char>>> = std::sync::LazyLock::new(|| {
-    let mut upper: BTreeMap<char, Vec<char>> = BTreeMap::new();
-    for char in '\0'..=char::MAX {
-        let mut lower = char.to_lowercase();
-        if let (Some(first), None) = (lower.next(), lower.next())
-            && first != char
-        {
-            upper.entry(first).or_default().push(char);
-        }
-    }
-    upper
-});
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_one_letter_becomes_several_in_lower_case() {
-        let several: Vec<char> = ('\0'..=char::MAX)
-            .filter(|char| char.to_lowercase().count() > 1)
-            .collect();
-        assert_eq!(several, ['İ'], "pattern() must know every such letter");
-    }
 }

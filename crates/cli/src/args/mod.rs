@@ -1,5 +1,6 @@
 //! What was typed. Clap types only: what it means is decided in `settings`.
 
+mod index;
 mod model;
 mod sync;
 mod upkeep;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use secrecy::SecretString;
 
+pub(crate) use index::{IndexBuildArgs, IndexCommand, IndexTuneArgs};
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
 pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
 pub(crate) use upkeep::{BackupArgs, CopyArgs, DiffArgs, RepairArgs, RestoreArgs};
@@ -205,6 +207,9 @@ pub(crate) enum Command {
     /// Show or remove vectors that no row refers to
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Build, drop, look at or tune the index for search in the database
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Look for everything that is known to go wrong, and say what mends it; asks the provider once, unless --offline
     Doctor(DoctorArgs),
     /// Print a completion script
@@ -241,6 +246,7 @@ impl Command {
             Self::Model(command) => command.name(),
             Self::Config(_) => "config",
             Self::Cache(_) => "cache",
+            Self::Index(_) => "index",
             Self::Doctor(_) => "doctor",
             Self::Completions { .. } => "completions",
             Self::Reference { .. } => "__reference",
@@ -288,21 +294,15 @@ pub(crate) struct SearchArgs {
     /// Only entries that contain this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) contains: Option<String>,
-    /// Where to search
-    #[arg(long, value_enum, default_value = "memory")]
-    pub(crate) search_in: SearchIn,
+    /// Where to search: memory, database (PostgreSQL), or hybrid: both, compared
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) search_in: Option<String>,
     /// A ready vector: raw little-endian f32, or .npy; skips the embedder
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub(crate) query_vector: Option<PathBuf>,
-    /// Compare with every entry in full precision (what this build always does)
+    /// Compare with every entry in full precision, even where the database has an index
     #[arg(long)]
     pub(crate) exact: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SearchIn {
-    Memory,
-    Database,
 }
 
 /// `schema`.

@@ -9,6 +9,7 @@ mod diff;
 mod doctor;
 mod estimate;
 mod eval;
+mod index;
 mod migrate;
 mod model;
 mod reference;
@@ -75,6 +76,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Model(command) => model::run(app, command).await,
         Command::Config(command) => config::run(app, command),
         Command::Cache(command) => cache::run(app, command).await,
+        Command::Index(command) => index::run(app, command).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Completions { .. } | Command::Reference { .. } => Ok(ExitCode::Done),
     }

@@ -4,17 +4,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use embedder_client::{Embedder, Meter, Purpose};
-use retriever::{SearchOptions, search_store};
+use retriever::SearchOptions;
 use storage_core::{Embedding, Filter, Version, VersionId};
 
 use crate::app::{App, OpenStore, active_version};
-use crate::args::{SearchArgs, SearchIn, SourceArgs};
+use crate::args::{SearchArgs, SourceArgs};
 use crate::commands::{eval, sync};
 use crate::env;
 use crate::exit::{ExitCode, Failure, usage};
 use crate::parts::{self, Access};
 use crate::settings::{number, predicate};
 use crate::wire;
+
+mod place;
+
+use place::Place;
 
 /// Entries one search may ask for.
 const MOST: usize = 1000;
@@ -35,11 +39,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
             "no question; write smart-support search \"QUESTION\", or pass --query-vector FILE",
         ));
     }
-    if args.search_in == SearchIn::Database {
-        return Err(usage(
-            "this store cannot search in the database; leave --search-in out, every entry is compared in memory",
-        ));
-    }
+    let place = Place::of(&app.settings)?;
     let configured = if ready.is_none() {
         Some(app.embedder()?)
     } else {
@@ -50,6 +50,13 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         parts::describe(&app.settings.store)
     );
     let OpenStore { store, degraded } = app.open_or_memory(Access::Read, None).await?;
+    // What stands in for a store that cannot be opened is in memory.
+    let place = if degraded.is_some() {
+        Place::memory()
+    } else {
+        place
+    };
+    place.check(&*store, &parts::describe(&app.settings.store))?;
     if degraded.is_some() {
         let nothing = SourceArgs::default();
         let source = app.settings.source(&nothing)?.ok_or_else(|| {
@@ -96,7 +103,16 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
                 .active_version()?;
             thresholds.of(version)
         });
-        let searched = search_store(&*store, app.collection(), pinned, query, &options).await;
+        let searched = place
+            .search(
+                &*store,
+                app.collection(),
+                pinned,
+                query,
+                &options,
+                args.exact,
+            )
+            .await;
         search = started.elapsed();
         let now = store.status().await?;
         if now.generation == status.generation {
@@ -119,11 +135,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
             app.collection()
         );
     }
-    tracing::info!(
-        "Loaded {} embeddings in {:.2}s",
-        found.scanned,
-        search.as_secs_f64()
-    );
+    found.log(options.threshold, search);
     tracing::info!(
         "System ready (total startup: {:.1}s)",
         app.started.elapsed().as_secs_f64()
@@ -137,7 +149,9 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
             .collection(app.collection())
             .map_or(0, |collection| collection.generation.0),
         model: wire::Model::active(&status, app.collection()),
-        mode: "exact",
+        mode: found.mode,
+        index: found.index.clone(),
+        disagreements: found.disagreements,
         ms: wire::SearchMilliseconds {
             embed: embed_ms,
             search: search.as_secs_f64() * 1e3,

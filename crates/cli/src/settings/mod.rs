@@ -379,6 +379,7 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
     match &cli.command {
         Command::Search(args) => {
             flags.push((env::TOP_K, args.top_k.clone()));
+            flags.push((env::SEARCH_IN, args.search_in.clone()));
             flags.push((env::THRESHOLD, args.threshold.clone()));
         }
         Command::Apply(args) => {
