@@ -4,8 +4,6 @@
 //! vectors of one space. This is the other place where SQL is put together, from checked integers and a name of
 //! our own: utility statements take no parameters.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use storage_core::{
     CollectionName, Effort, IndexPlan, IndexProgress, IndexReport, IndexStatus, StoreErrorKind,
@@ -31,9 +29,6 @@ const SAFE_PARALLEL: [u32; 3] = [0, 8, 2];
 const SAFE_VACUUM: [u32; 3] = [0, 8, 4];
 /// The first version that goes on looking when a filter leaves too few rows.
 const ITERATIVE: [u32; 3] = [0, 8, 0];
-/// How often a build is asked how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
 /// An index of ours, as the database has it.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredIndex {
@@ -406,9 +401,15 @@ pub(crate) struct Builder<'a> {
 
 impl Builder<'_> {
     /// Makes the session one that may take hours, and whose vacuum of parallel workers is safe.
-    pub(crate) async fn prepare(&self, plan: IndexPlan, extension: &str) -> Outcome<()> {
+    pub(crate) async fn prepare(
+        &self,
+        path: &str,
+        plan: IndexPlan,
+        extension: &str,
+    ) -> Outcome<()> {
         // A build waits for every transaction that began before it, so no lock may be given up on either.
-        let mut settings = "SET statement_timeout = 0; SET lock_timeout = 0".to_owned();
+        let mut settings =
+            format!("SET search_path = {path}; SET statement_timeout = 0; SET lock_timeout = 0");
         if let Some(memory) = plan.memory {
             settings.push_str(&format!(
                 "; SET maintenance_work_mem = '{}kB'",
@@ -444,32 +445,20 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Builds, and meanwhile says how far it is.
-    pub(crate) async fn build<F, W>(
-        &self,
-        name: &str,
-        survey: &Survey,
-        plan: IndexPlan,
-        mut how_far: F,
-    ) -> Outcome<()>
-    where
-        F: FnMut(i32) -> W + Send,
-        W: Future<Output = ()> + Send,
-    {
-        let statement = definition(name, survey.space, survey.dimensions, plan)?;
+    /// The number that the server knows this session by.
+    pub(crate) async fn backend(&self) -> Outcome<i32> {
         let rows = self.client.query_typed(sql::BACKEND, &[]).await?;
-        let backend = match rows.first() {
-            Some(row) => row.try_get(0)?,
-            None => 0,
-        };
-        let building = self.client.batch_execute(&statement);
-        tokio::pin!(building);
-        loop {
-            tokio::select! {
-                built = &mut building => return Ok(built?),
-                () = tokio::time::sleep(LOOK_EVERY) => how_far(backend).await,
-            }
+        match rows.first() {
+            Some(row) => Ok(row.try_get(0)?),
+            None => Ok(0),
         }
+    }
+
+    /// Builds.
+    pub(crate) async fn build(&self, name: &str, survey: &Survey, plan: IndexPlan) -> Outcome<()> {
+        let statement = definition(name, survey.space, survey.dimensions, plan)?;
+        self.client.batch_execute(&statement).await?;
+        Ok(())
     }
 }
 

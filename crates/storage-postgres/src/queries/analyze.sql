@@ -1,1 +1,0 @@
-ANALYZE embedding_vectors, embedding_records, record_inputs
