@@ -1,8 +1,8 @@
 //! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
 
 mod eval;
-mod stores;
 mod index;
+mod stores;
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use storage_core::{
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 pub(crate) use eval::{Eval, Flips, Group, Miss};
-pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
 pub(crate) use index::{Indexes, Tried, Tuning};
+pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Model {

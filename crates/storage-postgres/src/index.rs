@@ -426,7 +426,10 @@ impl Builder<'_> {
     /// Waits for no one: two builds at once would each take the other's unfinished index for a dead one.
     pub(crate) async fn lock(&self) -> Outcome<()> {
         let rows = self.client.query_typed(sql::LOCK_INDEXES, &[]).await?;
-        let taken = rows.first().map(|row| row.try_get::<_, bool>(0)).transpose()?;
+        let taken = rows
+            .first()
+            .map(|row| row.try_get::<_, bool>(0))
+            .transpose()?;
         if taken == Some(true) {
             return Ok(());
         }
@@ -486,7 +489,11 @@ mod tests {
     fn long_vectors_are_halved_and_longer_ones_refused() {
         let plan = IndexPlan::default();
         let definition = |dimensions| definition("i", 7, dimensions, plan);
-        assert!(definition(2_000).unwrap().contains("embedding::vector(2000)"));
+        assert!(
+            definition(2_000)
+                .unwrap()
+                .contains("embedding::vector(2000)")
+        );
         assert!(definition(2_001).unwrap().contains("halfvec_cosine_ops"));
         assert!(definition(4_001).is_err());
     }

@@ -12,7 +12,7 @@ use crate::connect::{self, Session};
 use crate::error::{Failure, Outcome};
 use crate::index::{self, Builder, Forget, HowFar, KeepEffort, Look, Note, Survey};
 use crate::nearest::{FindNearest, Sample};
-use crate::open::{patience, search_path};
+use crate::open::patience;
 use crate::options::ConnectMode;
 use crate::store::PostgresStore;
 use crate::tx::{Tx, Work, within};
@@ -47,7 +47,9 @@ impl NearestNeighbours for PostgresStore {
             own.session.close().await;
             built
         };
-        built.await.map_err(|failure: Failure| failure.at("index", &self.place))
+        built
+            .await
+            .map_err(|failure: Failure| failure.at("index", &self.place))
     }
 
     async fn drop_indexes(&self, collection: &CollectionName) -> Result<Vec<String>> {
@@ -124,7 +126,10 @@ impl PostgresStore {
             if !failure.is_lost()
                 && let Err(left) = builder.drop(&name).await
             {
-                tracing::debug!("what is left of {name} could not be dropped: {}", left.fact());
+                tracing::debug!(
+                    "what is left of {name} could not be dropped: {}",
+                    left.fact()
+                );
             }
             return Err(failure);
         }
@@ -202,7 +207,8 @@ impl<'a> Own<'a> {
         };
         let survey = self.run(&Look(collection)).await?;
         let options = &self.store.options;
-        let path = search_path(options.schema(), Some(self.store.readers.vector().schema()));
+        let path =
+            connect::search_path(options.schema(), Some(self.store.readers.vector().schema()));
         builder.prepare(&path, plan, &survey.extension).await?;
         builder.lock().await?;
         // Again, now that nobody else changes it.

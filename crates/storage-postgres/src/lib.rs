@@ -5,7 +5,10 @@
 
 mod connect;
 mod error;
+mod index;
+mod inside;
 mod lock;
+mod nearest;
 mod open;
 mod ops;
 mod options;

@@ -23,8 +23,8 @@ use crate::index::{self, StoredIndex};
 use crate::ops::scan;
 use crate::ops::versions::unknown_version;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names, StoredVersion, get};
-use crate::{sql, wire};
 use crate::tx::{Param, Tx, Work};
+use crate::{sql, wire};
 
 /// Rows beyond those asked for: documents of several rows take more than one, and the server's arithmetic differs from
 /// ours in the last digits.
@@ -178,8 +178,7 @@ impl Search<'_> {
     }
 
     fn params<'p>(&'p self, numbers: &'p &'p [f32], limit: &'p i64) -> Vec<Param<'p>> {
-        let mut params: Vec<Param<'p>> =
-            vec![(numbers, Type::FLOAT4_ARRAY), (limit, Type::INT8)];
+        let mut params: Vec<Param<'p>> = vec![(numbers, Type::FLOAT4_ARRAY), (limit, Type::INT8)];
         params.extend(
             self.conditions
                 .values

@@ -1,5 +1,6 @@
 //! What the store does, one named transaction each.
 
+pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod kept;

@@ -127,6 +127,11 @@ impl Readers {
         })
     }
 
+    /// pgvector's type.
+    pub(crate) fn vector(&self) -> &Type {
+        &self.vector
+    }
+
     /// Does a piece of work in one transaction that sees one moment. A server that goes away meanwhile is waited for,
     /// and the work done anew.
     pub(crate) async fn run<W: Work>(&self, work: &W) -> Outcome<W::Output> {

@@ -14,11 +14,18 @@ use crate::tx::within;
 use crate::{connect, lock, sql};
 
 /// Every migration, oldest first. Append only: stores hold the checksums.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "create_tables",
-    sql: include_str!("../migrations/0001_create_tables.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "create_tables",
+        sql: include_str!("../migrations/0001_create_tables.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "sql_surface",
+        sql: include_str!("../migrations/0002_sql_surface.sql"),
+    },
+];
 
 /// `NULLS NOT DISTINCT`, `pg_xact_status` and the planner's handling of unnested arrays are as of this one, and older
 /// servers get no fixes any more.

@@ -9,9 +9,9 @@ use futures_util::stream::BoxStream;
 use storage_core::{
     Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
     DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
-    Generation, InputHash, IntegrityReport, KeptVector, Result, RunId, RunRecord, Source, SpaceId,
-    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
-    VersionId, VersionNote,
+    Generation, InputHash, IntegrityReport, KeptVector, NearestNeighbours, Result, RunId,
+    RunRecord, Source, SpaceId, Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus,
+    StoredVector, Timestamp, VectorKey, VersionId, VersionNote,
 };
 
 use crate::error::Outcome;
@@ -37,8 +37,9 @@ const BULK: usize = 1_000;
 
 /// A store in a schema of a PostgreSQL database with pgvector.
 pub struct PostgresStore {
-    place: String,
-    readers: Arc<Readers>,
+    pub(crate) options: PostgresOptions,
+    pub(crate) place: String,
+    pub(crate) readers: Arc<Readers>,
     writer: Option<Writer>,
 }
 
@@ -61,6 +62,7 @@ impl Drop for PostgresStore {
 impl PostgresStore {
     pub(crate) fn new(options: &PostgresOptions, seen: &Seen, writer: Writer) -> Outcome<Self> {
         Ok(Self {
+            options: options.clone(),
             place: options.describe(),
             readers: Arc::new(Readers::beside_writer(options, seen)?),
             writer: Some(writer),
@@ -69,13 +71,14 @@ impl PostgresStore {
 
     pub(crate) async fn open_reader(options: &PostgresOptions) -> Outcome<Self> {
         Ok(Self {
+            options: options.clone(),
             place: options.describe(),
             readers: Arc::new(Readers::open(options).await?),
             writer: None,
         })
     }
 
-    async fn read<W: Work>(&self, work: W) -> Result<W::Output> {
+    pub(crate) async fn read<W: Work>(&self, work: W) -> Result<W::Output> {
         self.readers
             .run(&work)
             .await
@@ -266,5 +269,9 @@ impl EmbeddingStore for PostgresStore {
 
     async fn check(&self) -> Result<IntegrityReport> {
         self.read(CheckStore).await
+    }
+
+    fn nearest(&self) -> Option<&dyn NearestNeighbours> {
+        Some(self)
     }
 }

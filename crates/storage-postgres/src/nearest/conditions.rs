@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use storage_core::{
-    Document, DocumentKey, Filter, Locator, MetadataValue, NearestQuery, SourceId,
-};
+use storage_core::{Document, DocumentKey, Filter, Locator, MetadataValue, NearestQuery, SourceId};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::{Failure, Outcome};

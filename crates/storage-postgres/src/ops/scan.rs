@@ -125,7 +125,11 @@ impl Scan {
 }
 
 /// The vector in the columns from [`DOCUMENT_COLUMNS`] on: what was sent, checksum, run, time.
-fn embedding(row: &Row, sent: Option<&[u8]>, dimensions: u32) -> Result<Embedding, String> {
+pub(crate) fn embedding(
+    row: &Row,
+    sent: Option<&[u8]>,
+    dimensions: u32,
+) -> Result<Embedding, String> {
     let sent = sent.ok_or_else(|| "a row has no vector".to_owned())?;
     let bytes = wire::little_endian(sent)
         .filter(|bytes| bytes.len() as u64 == 4 * u64::from(dimensions))

@@ -19,7 +19,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(app: &App, command: &IndexCommand) -> Result<ExitCode, Failure> {
     // Reading is enough: an index changes no row, and other writers go on while it is built.
-    let store = app.open(Access::Read, None)?;
+    let store = app.open(Access::Read, None).await?;
     let database = database(app, &*store)?;
     let collection = app.collection();
     let (mut built, mut dropped) = (Vec::new(), Vec::new());
