@@ -7,6 +7,7 @@ use storage_core::{Result, SchemaStatus};
 use crate::connect::{self, ExtensionState, Session, check_extension, extension_state};
 use crate::error::{Failure, Outcome};
 use crate::lock::Name;
+use crate::ops::adopt::Adopt;
 use crate::options::PostgresOptions;
 use crate::schema::{self, Seen};
 use crate::store::PostgresStore;
@@ -137,7 +138,20 @@ async fn with_writer(options: &PostgresOptions, role: Role) -> Outcome<PostgresS
     schema::require_current(&seen, &place)?;
     require_extension(&seen, &session, options).await?;
     let writer = Writer::begin(session, options, role, &seen).await?;
+    adopt(&writer).await?;
     PostgresStore::new(options, &seen, writer)
+}
+
+/// Takes rows in that were written by SQL since the last writer.
+async fn adopt(writer: &Writer) -> Outcome<()> {
+    let adopted = writer.run(&Adopt).await?;
+    if adopted.rows > 0 {
+        tracing::info!("{} rows that were written by SQL are adopted", adopted.rows);
+    }
+    for row in &adopted.refused {
+        tracing::warn!("a row that was written by SQL cannot be adopted: {row}");
+    }
+    Ok(())
 }
 
 async fn looked_at(options: &PostgresOptions) -> Outcome<(Seen, Session)> {

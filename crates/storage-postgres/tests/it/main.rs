@@ -4,4 +4,6 @@
 
 mod conformance;
 mod connect;
+mod nearest;
 mod server;
+mod sql_surface;
