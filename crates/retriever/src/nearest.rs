@@ -23,7 +23,7 @@ pub struct SearchedInside {
 /// Lets the store find the nearest rows of a collection in one of its versions, the active one if none is named.
 ///
 /// # Errors
-/// Those of [`NearestNeighbours::nearest`].
+/// Those of [`NearestNeighbours::find`].
 pub async fn search_inside(
     store: &dyn NearestNeighbours,
     collection: &CollectionName,
@@ -51,7 +51,7 @@ pub(crate) async fn ask(
     asked: &NearestQuery,
     threshold: Option<f32>,
 ) -> Result<SearchedInside> {
-    let found = store.nearest(asked).await?;
+    let found = store.find(asked).await?;
     let unit = UnitQuery::new(&asked.vector);
     let mut top = TopHits::new(asked.top_k);
     let scanned = found.rows.len();

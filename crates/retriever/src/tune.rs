@@ -84,7 +84,7 @@ impl EffortRecall {
 /// tried is the last of the answer, whether it reached the target or not.
 ///
 /// # Errors
-/// Those of [`NearestNeighbours::nearest`].
+/// Those of [`NearestNeighbours::find`].
 pub async fn tune(
     store: &dyn NearestNeighbours,
     trial: &Trial<'_>,

@@ -150,7 +150,7 @@ pub trait NearestNeighbours: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Model` for a version that the collection does not have, or a vector of another length; `Corrupt` when a row
     /// that was found is damaged.
-    async fn nearest(&self, query: &NearestQuery) -> Result<Nearest>;
+    async fn find(&self, query: &NearestQuery) -> Result<Nearest>;
 
     /// Some stored vectors of the served version of a collection, the same ones every time: questions to measure with.
     ///

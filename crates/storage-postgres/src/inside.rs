@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl NearestNeighbours for PostgresStore {
-    async fn nearest(&self, query: &NearestQuery) -> Result<Nearest> {
+    async fn find(&self, query: &NearestQuery) -> Result<Nearest> {
         self.read(FindNearest(query)).await
     }
 

@@ -34,6 +34,11 @@ const CANDIDATES: std::ops::RangeInclusive<u32> = 40..=1000;
 /// Rows a filtered search visits until it was tuned: pgvector's own default.
 const VISITS: u32 = 20_000;
 
+/// One row in so many that passes a filter is found faster by comparing those that pass.
+const SELECTIVE: u64 = 50;
+/// Up to which share the index is measured with rows left out by number: beyond it nobody would follow it.
+const MEASURED: u32 = 50;
+
 /// The nearest rows, all from one moment.
 pub(crate) struct FindNearest<'a>(pub(crate) &'a NearestQuery);
 
@@ -111,6 +116,7 @@ struct Search<'a> {
 impl Search<'_> {
     async fn run(&self) -> Outcome<(Vec<EmbeddingRecord>, FoundBy)> {
         if !self.query.exact
+            && !self.is_selective()
             && let Some(index) = index::usable(self.tx, self.version.space).await?
             && self.prepare(&index).await?
         {
@@ -131,6 +137,14 @@ impl Search<'_> {
         // Not the index's expression, so no index can be followed. Ties are broken as the caller breaks them.
         let statement = self.statement("v.embedding <=> $1::real[]::vector, r.document, r.chunk");
         Ok((self.find(&statement).await?, FoundBy::Comparison))
+    }
+
+    /// Whether so few rows pass the filter that following the index would visit more of the others than comparing
+    /// these takes.
+    fn is_selective(&self) -> bool {
+        self.conditions
+            .passing
+            .is_some_and(|passing| passing <= self.version.version.records / SELECTIVE)
     }
 
     /// Whether these are all rows there are, so that nothing was left out.
@@ -166,6 +180,10 @@ impl Search<'_> {
                 ],
             )
             .await?;
+        if self.query.one_in.is_some_and(|one_in| one_in < MEASURED) {
+            // The planner does not know the share of rows by number, as it knows that of a category.
+            self.tx.client.batch_execute(sql::NEAREST_MEASURED).await?;
+        }
         Ok(get::<&str>(&row, 0)? == "strict_order")
     }
 

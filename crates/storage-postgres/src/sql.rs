@@ -84,6 +84,7 @@ queries! {
     NAME_SOURCE = "name_source";
     NEAREST = "nearest";
     NEAREST_EFFORT = "nearest_effort";
+    NEAREST_MEASURED = "nearest_measured";
     NEAREST_SETTINGS = "nearest_settings";
     NEAREST_VALUES = "nearest_values";
     NOTE_CALIBRATION = "note_calibration";

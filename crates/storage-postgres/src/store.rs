@@ -271,7 +271,11 @@ impl EmbeddingStore for PostgresStore {
         self.read(CheckStore).await
     }
 
-        fn nearest(&self) -> Option<&dyn NearestNeighbours> {
+    fn nearest(&self) -> Option<&dyn NearestNeighbours> {
+        Some(self)
+    }
+
+    fn nearest(&self) -> Option<&dyn NearestNeighbours> {
         Some(self)
     }
 }

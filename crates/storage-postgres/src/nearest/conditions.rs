@@ -7,7 +7,7 @@ use storage_core::{Document, DocumentKey, Filter, Locator, MetadataValue, Neares
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::{Failure, Outcome};
-use crate::rows::{Collection, get};
+use crate::rows::{Collection, count, get};
 use crate::sql;
 use crate::tx::Tx;
 
@@ -41,6 +41,8 @@ pub(super) struct Conditions {
     pub(super) sql: String,
     /// Their parameters, from the third on.
     pub(super) values: Vec<Value>,
+    /// Rows that can pass at most, where that is known: the planner does not know it of metadata.
+    pub(super) passing: Option<u64>,
 }
 
 impl Conditions {
@@ -67,17 +69,20 @@ impl Conditions {
                 category: filter.category.clone(),
                 ..Filter::default()
             };
-            let names: Vec<String> = tx
+            let (mut passing, mut rows) = (Vec::new(), 0);
+            for row in tx
                 .rows(sql::CATEGORY_COUNTS, &[(&collection.id, Type::INT8)])
                 .await?
-                .iter()
-                .map(|row| get::<Option<String>>(row, 0))
-                .filter_map(Outcome::transpose)
-                .collect::<Outcome<_>>()?;
-            let passing: Vec<String> = names
-                .into_iter()
-                .filter(|name| only.matches(&example(Some(name.clone()), BTreeMap::new())))
-                .collect();
+            {
+                let Some(name) = get::<Option<String>>(&row, 0)? else {
+                    continue;
+                };
+                if only.matches(&example(Some(name.clone()), BTreeMap::new())) {
+                    passing.push(name);
+                    rows += count(&row, 1)?;
+                }
+            }
+            conditions.pass(rows);
             if passing.is_empty() {
                 return Ok(None);
             }
@@ -108,18 +113,24 @@ impl Conditions {
                 )
                 .await?;
             let (mut passing, mut failing, mut absent) = (Vec::new(), 0, false);
+            let mut passing_rows = 0;
             for row in &rows {
                 let text: Option<String> = get(row, 0)?;
                 let metadata = match &text {
                     Some(text) => BTreeMap::from([(predicate.key.clone(), value(text)?)]),
                     None => BTreeMap::new(),
                 };
-                match (only.matches(&example(None, metadata)), text) {
-                    (true, Some(text)) => passing.push(text),
-                    (true, None) => absent = true,
-                    (false, _) => failing += 1,
+                if !only.matches(&example(None, metadata)) {
+                    failing += 1;
+                    continue;
+                }
+                passing_rows += count(row, 1)?;
+                match text {
+                    Some(text) => passing.push(text),
+                    None => absent = true,
                 }
             }
+            conditions.pass(passing_rows);
             if passing.is_empty() && !absent {
                 return Ok(None);
             }
@@ -138,6 +149,11 @@ impl Conditions {
             let _ = write!(conditions.sql, " AND r.record_id % {} = 0", one_in.max(1));
         }
         Ok(Some(conditions))
+    }
+
+    /// Notes that no more rows than these can pass.
+    fn pass(&mut self, rows: u64) {
+        self.passing = Some(self.passing.map_or(rows, |other| other.min(rows)));
     }
 
     /// The number of a new parameter: two come before all conditions.
