@@ -274,8 +274,4 @@ impl EmbeddingStore for PostgresStore {
     fn nearest(&self) -> Option<&dyn NearestNeighbours> {
         Some(self)
     }
-
-    fn nearest(&self) -> Option<&dyn NearestNeighbours> {
-        Some(self)
-    }
 }
