@@ -241,5 +241,10 @@ mod tests {
         assert!(update);
         assert_eq!(pg, pg::Choice::Auto);
         assert_eq!(args, ["-p", "storage-core", "plan"]);
+        let Command::Test { pg, args, .. } = parse("test --pg all -p storage-core --pg x") else {
+            panic!()
+        };
+        assert_eq!(pg, pg::Choice::all());
+        assert_eq!(args, ["-p", "storage-core", "--pg", "x"]);
     }
 }

@@ -19,6 +19,6 @@ pub use certificates::Certificates;
 pub use cluster::{Cluster, Durability, Options, PLAIN_ROLE, SUPERUSER, TEMPLATE, TLS_ROLE};
 pub use process::{Shutdown, Tie, is_server_of};
 pub use programs::{Facts, Programs, has_openssl};
-pub use run_directory::{Fate, RunDirectory, fate};
+pub use run_directory::{Fate, RunDirectory, fate, random};
 pub use skip::skip;
 pub use test_server::TestServer;

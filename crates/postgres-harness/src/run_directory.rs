@@ -167,8 +167,12 @@ fn make(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot create {}", path.display()))
 }
 
-/// As many random bytes in hexadecimal.
-pub(crate) fn random(bytes: usize) -> Result<String> {
+/// As many random bytes in hexadecimal: names and passwords that nobody guesses.
+///
+/// # Errors
+///
+/// If the system has none.
+pub fn random(bytes: usize) -> Result<String> {
     let mut buffer = vec![0; bytes];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut buffer))

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use postgres_harness::TestServer;
+use postgres_harness::{TestServer, random};
 
 use super::cache::quietly;
 use crate::process;
@@ -81,7 +81,7 @@ pub(super) fn docker(workspace: &Workspace) -> Result<(TestServer, Container)> {
     docker_works()?;
     remove_left_containers();
     let name = format!("{CONTAINER}{}", std::process::id());
-    let password = format!("{:x}", std::process::id());
+    let password = random(16)?;
     let started = Command::new("docker")
         .args(["run", "--detach", "--rm", "--name", &name])
         .args(["--env", &format!("POSTGRES_PASSWORD={password}")])
