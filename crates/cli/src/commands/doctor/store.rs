@@ -15,12 +15,11 @@ use super::{place, postgres, remedy, settings};
 use crate::app::App;
 use crate::args::DoctorArgs;
 use crate::commands::status::size;
-use crate::exit::Failure;
 use crate::parts::{self, Access};
-use crate::settings::{PostgresPlace, StoreLocation};
+use crate::settings::StoreLocation;
 use crate::wire;
 
-const STORE: &str = "store";
+pub(super) const STORE: &str = "store";
 const WRITABLE: &str = "store_writable";
 const PRIVATE: &str = "store_private";
 const FILE_SYSTEM: &str = "file_system";
@@ -28,12 +27,12 @@ const DISK_SPACE: &str = "disk_space";
 const SQLITE: &str = "sqlite_version";
 const WRITER: &str = "writer";
 const LOG: &str = "write_ahead_log";
-const SCHEMA: &str = "schema";
-const OPENING: &str = "opening_time";
-const INTEGRITY: &str = "integrity";
-const ENTRIES: &str = "entries";
-const LAST_RUN: &str = "last_run";
-const UNREFERENCED: &str = "unreferenced_vectors";
+pub(super) const SCHEMA: &str = "schema";
+pub(super) const OPENING: &str = "opening_time";
+pub(super) const INTEGRITY: &str = "integrity";
+pub(super) const ENTRIES: &str = "entries";
+pub(super) const LAST_RUN: &str = "last_run";
+pub(super) const UNREFERENCED: &str = "unreferenced_vectors";
 
 /// Beyond this, checking every vector is no quick look any more.
 const QUICK_BYTES: u64 = 256 << 20;
@@ -62,7 +61,7 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
             let fine = Finding::fine(STORE, "in memory: nothing is kept, nothing can be wrong");
             return (vec![fine], None);
         }
-        StoreLocation::Postgres(place) => return in_database(app, args, place).await,
+        StoreLocation::Postgres(place) => return postgres::look(app, args, place).await,
     };
     let mut findings = Vec::new();
     let schema = parts::schema_status(&app.settings.store).await;
@@ -76,46 +75,8 @@ pub(super) async fn look(app: &App, args: &DoctorArgs) -> (Vec<Finding>, Option<
     (findings, opened)
 }
 
-/// The same of a store in a PostgreSQL database, once its server lets us in.
-async fn in_database(
-    app: &App,
-    args: &DoctorArgs,
-    place: &PostgresPlace,
-) -> (Vec<Finding>, Option<Opened>) {
-    let (mut findings, reached) = postgres::look(place).await;
-    if !reached {
-        findings.extend(
-            [
-                STORE,
-                SCHEMA,
-                OPENING,
-                INTEGRITY,
-                ENTRIES,
-                LAST_RUN,
-                UNREFERENCED,
-            ]
-            .map(|name| Finding::skipped(name, "the server cannot be used as it is")),
-        );
-        return (findings, None);
-    }
-    let schema = parts::schema_status(&app.settings.store).await;
-    findings.push(match &schema {
-        Ok(_) => Finding::fine(
-            STORE,
-            format!("{} is there and ours", parts::describe(&app.settings.store)),
-        ),
-        Err(error) => {
-            let failure = Failure::from(error);
-            Finding::failure(STORE, &failure, &remedy::with_source(app, args, "migrate"))
-        }
-    });
-    let (more, opened) = from_inside(app, args, schema).await;
-    findings.extend(more);
-    (findings, opened)
-}
-
 /// The schema, and what is in a store that has today's.
-async fn from_inside(
+pub(super) async fn from_inside(
     app: &App,
     args: &DoctorArgs,
     schema: Result<SchemaStatus, StoreError>,
