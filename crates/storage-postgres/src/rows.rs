@@ -54,49 +54,62 @@ pub(crate) async fn versions(tx: &Tx<'_>, collection: i64) -> Outcome<Vec<Stored
     let rows = tx
         .rows(sql::COLLECTION_VERSIONS, &[(&collection, Type::INT8)])
         .await?;
-    let mut versions = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let space = SpaceId::from_stored(get(row, 1)?);
-        let embed_text: String = get(row, 2)?;
-        let state = VersionState::parse(get(row, 3)?)
-            .ok_or_else(|| Failure::corrupt("read", "a version's state is unknown"))?;
-        versions.push(StoredVersion {
-            number: get(row, 0)?,
-            space: get(row, 8)?,
-            dimensions: count32(row, 9)?,
-            version: Version {
-                id: VersionId::of(&space, &embed_text),
-                space,
-                embed_text,
-                state,
-                records: count(row, 4)?,
-                calibration: get(row, 5)?,
-                evaluation: get(row, 6)?,
-                created_at: Timestamp(get(row, 7)?),
-            },
-        });
-    }
-    let by_age = |version: &StoredVersion| (version.version.created_at, version.version.id.clone());
-    versions.sort_by_key(by_age);
+    by_age(&rows, 0)
+}
+
+fn by_age(rows: &[Row], first: usize) -> Outcome<Vec<StoredVersion>> {
+    let mut versions = rows
+        .iter()
+        .map(|row| version(row, first))
+        .collect::<Outcome<Vec<_>>>()?;
+    versions.sort_by_key(|found| (found.version.created_at, found.version.id.clone()));
     Ok(versions)
 }
 
+/// A version from the ten columns that every statement that reads one keeps, from `first` on.
+fn version(row: &Row, first: usize) -> Outcome<StoredVersion> {
+    let space = SpaceId::from_stored(get(row, first + 1)?);
+    let embed_text: String = get(row, first + 2)?;
+    let state = VersionState::parse(get(row, first + 3)?)
+        .ok_or_else(|| Failure::corrupt("read", "a version's state is unknown"))?;
+    Ok(StoredVersion {
+        number: get(row, first)?,
+        space: get(row, first + 8)?,
+        dimensions: count32(row, first + 9)?,
+        version: Version {
+            id: VersionId::of(&space, &embed_text),
+            space,
+            embed_text,
+            state,
+            records: count(row, first + 4)?,
+            calibration: get(row, first + 5)?,
+            evaluation: get(row, first + 6)?,
+            created_at: Timestamp(get(row, first + 7)?),
+        },
+    })
+}
+
 pub(crate) async fn collection(tx: &Tx<'_>, name: &CollectionName) -> Outcome<Option<Collection>> {
-    let row = tx
-        .first(sql::COLLECTION, &[(&name.as_str(), Type::TEXT)])
+    let mut rows = tx
+        .rows(sql::COLLECTION, &[(&name.as_str(), Type::TEXT)])
         .await?;
-    let Some(row) = row else {
+    let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let id = get(&row, 0)?;
-    Ok(Some(Collection {
-        id,
-        generation: Generation(count(&row, 1)?),
-        active: get(&row, 2)?,
-        previous: get(&row, 3)?,
-        records: count(&row, 4)?,
-        versions: versions(tx, id).await?,
-    }))
+    let mut found = Collection {
+        id: get(row, 0)?,
+        generation: Generation(count(row, 1)?),
+        active: get(row, 2)?,
+        previous: get(row, 3)?,
+        records: count(row, 4)?,
+        versions: Vec::new(),
+    };
+    // A collection without a version is one row with nothing beside it.
+    if get::<Option<i64>>(row, 5)?.is_none() {
+        rows.clear();
+    }
+    found.versions = by_age(&rows, 5)?;
+    Ok(Some(found))
 }
 
 /// The sources of a collection by their number: names are shared between rows, not copied.

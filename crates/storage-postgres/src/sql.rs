@@ -91,6 +91,7 @@ queries! {
     NOTE_EVALUATION = "note_evaluation";
     NOTE_INDEX = "note_index";
     OTHER_OWNER = "other_owner";
+    OUTDATED = "outdated";
     PREFERRED_VARIANTS = "preferred_variants";
     PRUNE = "prune";
     RAISE_GENERATION = "raise_generation";

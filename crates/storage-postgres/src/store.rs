@@ -32,7 +32,7 @@ use crate::tx::Work;
 use crate::upkeep::Analyse;
 use crate::writer::Writer;
 
-/// Changes of so many rows leave the planner's statistics behind.
+/// Changes of fewer rows leave the planner's picture true enough to not even look at it.
 const BULK: usize = 1_000;
 
 /// A store in a schema of a PostgreSQL database with pgvector.

@@ -97,6 +97,12 @@ impl Figure {
         self.bounded(format!("ratio <= {}", number(bound)), ok)
     }
 
+    /// Must not be less than this many times what it stands beside.
+    pub(crate) fn ratio_at_least(self, bound: f64) -> Self {
+        let ok = self.ratio.is_some_and(|ratio| ratio >= bound);
+        self.bounded(format!("ratio >= {}", number(bound)), ok)
+    }
+
     /// Must not be less than what it stands beside by more than this.
     pub(crate) fn at_least_beside_less(self, tolerance: f64) -> Self {
         let ok = match (self.ours, &self.beside) {

@@ -10,6 +10,7 @@ mod figure;
 mod large;
 mod local;
 mod measure;
+mod postgres;
 mod product;
 mod report;
 mod search;
@@ -29,18 +30,19 @@ use product::Product;
 type Bench = fn(&Product) -> Result<Vec<Figure>>;
 
 /// What runs when no name is given.
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("api", api::run),
     ("search", search::run),
     ("unchanged", unchanged::run),
     ("large", large::run),
     ("switch", switch::run),
     ("seed", seed::run),
+    ("postgres", postgres::run),
     ("local", local::run),
 ];
 /// Accuracy instead of speed: runs only when it is named, since it needs data sets and minutes.
 const EVALUATION: &str = "eval";
-const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|switch|seed|local|eval]... [--json FILE] [--data DIR]...";
+const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|switch|seed|postgres|local|eval]... [--json FILE] [--data DIR]...";
 
 #[derive(Debug, Default)]
 struct Arguments {

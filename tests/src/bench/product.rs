@@ -104,8 +104,19 @@ impl Product {
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
+        let directory = store.parent().unwrap_or(Path::new("."));
+        let mut command = self.anywhere(directory, provider, args);
+        command.arg("--sqlite-path").arg(store);
+        command
+    }
+
+    fn anywhere<I>(&self, directory: &Path, provider: &Provider, args: I) -> Command
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
         let mut command = Command::new(&self.binary);
-        clean(&mut command, store.parent().unwrap_or(Path::new(".")));
+        clean(&mut command, directory);
         command.env("EMBEDDING_PROVIDER", provider.name());
         if let Some(model) = provider.model() {
             command.env("EMBEDDING_MODEL_NAME", model);
@@ -115,8 +126,19 @@ impl Product {
             command.env("EMBEDDING_API_KEY", "bench");
         }
         command.args(args).arg("--quiet").arg("--json");
-        command.arg("--sqlite-path").arg(store);
         command
+    }
+
+    /// Runs a command on the store at an address and reads its document.
+    pub(crate) fn run_on<I>(&self, url: &str, provider: &Provider, args: I) -> Result<Ran>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        let mut command = self.anywhere(&std::env::temp_dir(), provider, args);
+        // Not as an argument, which every process may read.
+        command.env("DATABASE_URL", url);
+        finish(&mut command)
     }
 
     /// Runs a command and reads its document.

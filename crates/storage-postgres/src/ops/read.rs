@@ -44,40 +44,57 @@ impl Work for Fingerprints<'_> {
         let mut foreign = Vec::new();
         while let Some(row) = next_row(tx.patience, &mut stream).await? {
             let key = names.key(get(&row, 0)?, rows::count32(&row, 1)?);
-            let Some(record) = rows::record_hash(&row, 3)? else {
-                foreign.push((found.len(), key.clone()));
-                found.push(Fingerprint {
-                    key,
-                    source: names.source(get(&row, 2)?)?,
-                    record: RecordHash::from_stored(&[0; 32]).map_err(|_| unhashed())?,
-                    locator: rows::locator(&row, 4)?,
-                    vector: None,
-                });
-                continue;
-            };
-            let vector = match (active, rows::input_hash(&row, 9)?) {
-                (Some(active), Some(input)) => Some(VectorKey {
-                    space: active.version.space.clone(),
-                    input,
-                    variant: rows::variant(&row, 10)?,
-                }),
-                _ => None,
+            let source = names.source(get(&row, 2)?)?;
+            let locator = rows::locator(&row, 4)?;
+            let (record, vector) = match get::<Option<&[u8]>>(&row, 3)? {
+                Some(hashes) => split(hashes, active)?,
+                None => {
+                    foreign.push(found.len());
+                    (
+                        RecordHash::from_stored(&[0; 32]).map_err(|_| unhashed())?,
+                        None,
+                    )
+                }
             };
             found.push(Fingerprint {
                 key,
-                source: names.source(get(&row, 2)?)?,
+                source,
                 record,
-                locator: rows::locator(&row, 4)?,
+                locator,
                 vector,
             });
         }
-        for (position, key) in foreign {
-            let (record, vector) = hashes_of(tx, &names, collection.id, active, &key).await?;
-            found[position].record = record;
-            found[position].vector = vector;
+        for position in foreign {
+            let print = &mut found[position];
+            (print.record, print.vector) =
+                hashes_of(tx, &names, collection.id, active, &print.key).await?;
         }
+        found.sort_by(|left, right| left.key.cmp(&right.key));
         Ok((collection.generation, found))
     }
+}
+
+/// The hashes of a row: its own, that of its text in the active version, that of an imported vector.
+fn split(
+    hashes: &[u8],
+    active: Option<&StoredVersion>,
+) -> Outcome<(RecordHash, Option<VectorKey>)> {
+    let damaged = |_| Failure::corrupt("fingerprints", "a stored hash is not 32 bytes");
+    let (record, rest) = hashes.split_at(hashes.len().min(32));
+    let record = RecordHash::from_stored(record).map_err(damaged)?;
+    let Some(active) = active.filter(|_| !rest.is_empty()) else {
+        return Ok((record, None));
+    };
+    let (input, variant) = rest.split_at(rest.len().min(32));
+    let vector = VectorKey {
+        space: active.version.space.clone(),
+        input: InputHash::from_stored(input).map_err(damaged)?,
+        variant: match variant {
+            [] => None,
+            bytes => Some(ContentHash::from_stored(bytes).map_err(damaged)?),
+        },
+    };
+    Ok((record, Some(vector)))
 }
 
 /// The hashes of a row that was written by SQL: what adopting it would store.
