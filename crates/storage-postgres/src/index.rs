@@ -76,15 +76,17 @@ fn stored_index(row: &Row) -> Outcome<StoredIndex> {
 /// The index that a search may follow.
 pub(crate) async fn usable(tx: &Tx<'_>, space: i64) -> Outcome<Option<StoredIndex>> {
     let indexes = stored(tx, space).await?;
-    Ok(indexes.into_iter().filter(|index| index.valid).next_back())
+    Ok(indexes.into_iter().rfind(|index| index.valid))
 }
 
 /// What a vector is stored as in an index; `None` where none takes it.
 fn element(dimensions: u32) -> Option<&'static str> {
-    match dimensions {
-        ..=FULL => Some("vector"),
-        ..=HALF => Some("halfvec"),
-        _ => None,
+    if dimensions <= FULL {
+        Some("vector")
+    } else if dimensions <= HALF {
+        Some("halfvec")
+    } else {
+        None
     }
 }
 
