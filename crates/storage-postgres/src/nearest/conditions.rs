@@ -253,7 +253,17 @@ static UPPER: std::sync::LazyLock<BTreeMap<char, Vec<char>>> = std::sync::LazyLo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::pattern;
+
+    #[test]
+    fn letters_are_asked_for_in_either_case_and_signs_as_they_are() {
+        assert_eq!(
+            pattern("K."),
+            r"[\U0000006b\U0000004b\U0000212a][\U0000002e]",
+            "the Kelvin sign is a k too"
+        );
+        assert_eq!(pattern("İ"), ".*.*");
+    }
 
     #[test]
     fn only_one_letter_becomes_several_in_lower_case() {
