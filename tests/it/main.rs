@@ -32,6 +32,7 @@ mod migrations;
 mod model;
 mod output;
 mod plan_file;
+mod postgres_search;
 mod postgres_servers;
 mod postgres_settings;
 mod promotions;

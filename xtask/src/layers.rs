@@ -47,8 +47,9 @@ const TRAITS_ONLY: (&[&str], &[&str]) = (
     &["faq-source", "embedder-client"],
 );
 
-/// Tests of any layer may use the vocabulary's conformance suite and the harness of servers.
-const FOR_TESTS: [&str; 2] = ["storage-core", "postgres-harness"];
+/// Tests of any layer may use the vocabulary's conformance suite, the harness of servers, and the search that every
+/// backend's answers are scored by.
+const FOR_TESTS: [&str; 3] = ["storage-core", "postgres-harness", "retriever"];
 
 /// Compares the members with the table.
 pub(crate) fn check(members: &[Member]) -> Vec<Finding> {
