@@ -227,6 +227,13 @@ CREATE TABLE record_inputs (
     PRIMARY KEY (record_id, version_id)
 );
 
+ALTER TABLE record_inputs
+    ALTER COLUMN record_id SET STATISTICS 10,
+    ALTER COLUMN space_id SET STATISTICS 10,
+    ALTER COLUMN vector_id SET STATISTICS 10,
+    ALTER COLUMN input_hash SET STATISTICS 10,
+    ALTER COLUMN variant SET STATISTICS 10;
+
 -- Search inside the database comes from a vector to its rows; pruning asks which vectors nobody refers to.
 CREATE INDEX record_inputs_by_vector ON record_inputs (vector_id, version_id);
 

@@ -123,6 +123,11 @@ async fn fill(store: &PostgresStore, version: &Made, documents: &[Document]) -> 
 
 const TABLES: [&str; 3] = ["embedding_vectors", "embedding_records", "record_inputs"];
 
+/// What `LIKE` leaves out: without them it would not be the same tables.
+const REFERENCES: &str = "ALTER TABLE raw_record_inputs \
+    ADD FOREIGN KEY (record_id) REFERENCES raw_embedding_records ON DELETE CASCADE, \
+    ADD FOREIGN KEY (vector_id) REFERENCES raw_embedding_vectors";
+
 /// A first load, and reading it back, beside COPY of the same bytes.
 async fn rows(database: &TestDatabase) -> Result<Vec<Figure>> {
     let documents = texts(ROWS);
@@ -144,6 +149,7 @@ async fn rows(database: &TestDatabase) -> Result<Vec<Figure>> {
                 ))
                 .await?;
         }
+        client.batch_execute(REFERENCES).await?;
         let begun = Instant::now();
         client.batch_execute("BEGIN").await?;
         for (table, bytes) in TABLES.iter().zip(bytes) {

@@ -159,8 +159,13 @@ impl Work for Put<'_> {
     async fn run(&self, tx: &Tx<'_>) -> Outcome<()> {
         let vectors: Vec<_> = self.batch.iter().map(|vector| (vector, self.at)).collect();
         let spaces = checked(tx, Self::NAME, &vectors).await?;
-        let run = ledger::add_spend(tx, self.spend).await?;
-        insert(tx, &spaces, &vectors, run).await
+        // Two questions in one round trip.
+        let (run, new) = futures_util::future::try_join(
+            ledger::add_spend(tx, self.spend),
+            not_stored(tx, &spaces, &vectors),
+        )
+        .await?;
+        insert(tx, new, run).await
     }
 }
 
@@ -182,8 +187,12 @@ impl Work for Adopt<'_> {
             .map(|kept| (&kept.vector, kept.stored_at))
             .collect();
         let spaces = checked(tx, Self::NAME, &vectors).await?;
-        let run = ledger::run_number(tx, self.run).await?;
-        insert(tx, &spaces, &vectors, run).await
+        let (run, new) = futures_util::future::try_join(
+            ledger::run_number(tx, self.run),
+            not_stored(tx, &spaces, &vectors),
+        )
+        .await?;
+        insert(tx, new, run).await
     }
 }
 
@@ -208,13 +217,12 @@ async fn checked(
     Ok(spaces)
 }
 
-/// Stores those that are not stored yet.
-async fn insert(
+/// Those that are not stored yet, with the numbers of their spaces and when they were paid for.
+async fn not_stored<'v>(
     tx: &Tx<'_>,
     spaces: &Spaces,
-    vectors: &[(&StoredVector, Timestamp)],
-    run: i64,
-) -> Outcome<()> {
+    vectors: &[(&'v StoredVector, Timestamp)],
+) -> Outcome<Vec<(i64, &'v StoredVector, i64)>> {
     let keyed: Vec<_> = vectors
         .iter()
         .filter_map(|(vector, at)| {
@@ -225,11 +233,14 @@ async fn insert(
     let keys: HashSet<StoredKey> = keyed.iter().map(|(key, ..)| *key).collect();
     let mut stored: HashSet<StoredKey> = numbers(tx, &keys).await?.into_keys().collect();
     // The first of a batch stays, as it would if they came one by one.
-    let new: Vec<_> = keyed
+    let new = keyed
         .into_iter()
         .filter(|(key, ..)| stored.insert(*key))
-        .map(|(key, vector, at)| (key.0, vector, at))
-        .collect();
+        .map(|(key, vector, at)| (key.0, vector, at));
+    Ok(new.collect())
+}
+
+async fn insert(tx: &Tx<'_>, new: Vec<(i64, &StoredVector, i64)>, run: i64) -> Outcome<()> {
     let (int, bytes) = (Type::INT8, Type::BYTEA);
     let types = [
         int.clone(),
