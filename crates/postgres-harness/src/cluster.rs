@@ -1,5 +1,7 @@
 //! Owns one cluster: made, started, stopped, started again on the same port, gone with its directory.
 
+mod standby;
+
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -356,6 +358,11 @@ impl Cluster {
         for (name, value) in self.settings(options) {
             text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
         }
+        self.append_settings(&text)
+    }
+
+    /// Lines of `postgresql.conf`: the last of a name counts.
+    fn append_settings(&self, text: &str) -> Result<()> {
         let file = self.data().join("postgresql.conf");
         OpenOptions::new()
             .append(true)

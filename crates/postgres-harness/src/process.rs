@@ -54,7 +54,17 @@ pub(crate) enum Started {
 
 impl Process {
     /// Starts the server and waits until it accepts connections, or has ended.
-    pub(crate) fn start(mut command: Command, data: &Path, tie: Tie) -> Result<Started> {
+    pub(crate) fn start(command: Command, data: &Path, tie: Tie) -> Result<Started> {
+        Self::start_until(command, tie, &|pid| is_ready(data, pid))
+    }
+
+    /// The same with a server of another sort, and whoever knows when that is ready.
+    pub(crate) fn start_until(
+        mut command: Command,
+        tie: Tie,
+        ready: &dyn Fn(u32) -> bool,
+    ) -> Result<Started> {
+        let name = command.get_program().to_string_lossy().into_owned();
         command.process_group(0);
         if tie == Tie::Tied {
             lifeline::tie(&mut command);
@@ -72,7 +82,7 @@ impl Process {
         let child = receiver
             .recv()
             .context("the thread that starts the server has ended")?
-            .context("cannot start postgres")?;
+            .with_context(|| format!("cannot start {name}"))?;
         let mut process = Self {
             child,
             _keeper: keeper,
@@ -86,12 +96,12 @@ impl Process {
             {
                 return Ok(Started::Ended(status));
             }
-            if is_ready(data, process.child.id()) {
+            if ready(process.child.id()) {
                 return Ok(Started::Ready(process));
             }
             if Instant::now() > deadline {
                 process.kill()?;
-                bail!("postgres is not ready after {} s", READY_WITHIN.as_secs());
+                bail!("{name} is not ready after {} s", READY_WITHIN.as_secs());
             }
             std::thread::sleep(POLL);
         }

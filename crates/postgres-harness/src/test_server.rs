@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::{Certificates, Programs, skip};
+use crate::{BouncerProgram, Certificates, Programs, skip};
 
 const URL: &str = "TEST_DATABASE_URL";
 const TLS: &str = "TEST_PG_TLS";
@@ -16,6 +16,9 @@ const TEMPLATE: &str = "TEST_PG_TEMPLATE";
 const SOCKETS: &str = "TEST_PG_SOCKETS";
 const PROGRAMS: &str = "TEST_PG_BIN";
 const LIBRARIES: &str = "TEST_PG_LIB";
+const PGBOUNCER: &str = "TEST_PGBOUNCER";
+const PGBOUNCER_LIBRARIES: &str = "TEST_PGBOUNCER_LIB";
+const NO_PGBOUNCER: &str = "TEST_PGBOUNCER_ABSENT";
 
 /// A server that tests may use. They create databases of their own in it and touch no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct TestServer {
     pub sockets: Option<PathBuf>,
     /// Programs to start further servers from.
     pub programs: Option<Programs>,
+    /// pgbouncer, or why this machine cannot have it.
+    pub pgbouncer: Result<BouncerProgram, String>,
 }
 
 impl TestServer {
@@ -58,6 +63,20 @@ impl TestServer {
             ));
         }
         self.programs.as_ref()
+    }
+
+    /// pgbouncer; without it, skips loudly. Where the machine cannot have it that is no failure, skips forbidden or not.
+    #[must_use]
+    #[allow(clippy::print_stderr, reason = "a skip is loud")]
+    pub fn pgbouncer(&self) -> Option<&BouncerProgram> {
+        match &self.pgbouncer {
+            Ok(program) => return Some(program),
+            Err(why) if why.is_empty() => skip(&format!(
+                "{PGBOUNCER} names no pgbouncer; cargo xtask test finds or fetches one"
+            )),
+            Err(why) => eprintln!("SKIPPED: there is no pgbouncer for this machine: {why}"),
+        }
+        None
     }
 
     /// The server that the variables name, if they do.
@@ -94,6 +113,13 @@ impl TestServer {
             sockets: variable(SOCKETS).map(PathBuf::from),
             programs: variable(PROGRAMS)
                 .map(|bin| Programs::new(Path::new(&bin), variable(LIBRARIES))),
+            pgbouncer: match variable(PGBOUNCER) {
+                Some(path) => Ok(BouncerProgram {
+                    path: path.into(),
+                    libraries: variable(PGBOUNCER_LIBRARIES),
+                }),
+                None => Err(text(NO_PGBOUNCER).unwrap_or_default()),
+            },
         })
     }
 
@@ -103,7 +129,27 @@ impl TestServer {
         let path = |path: Option<PathBuf>| path.map(OsString::from).unwrap_or_default();
         let certificates = self.certificates.as_ref();
         let programs = self.programs.as_ref();
+        let pgbouncer = self.pgbouncer.as_ref().ok();
         vec![
+            (
+                PGBOUNCER,
+                path(pgbouncer.map(|program| program.path.clone())),
+            ),
+            (
+                PGBOUNCER_LIBRARIES,
+                pgbouncer
+                    .and_then(|program| program.libraries.clone())
+                    .unwrap_or_default(),
+            ),
+            (
+                NO_PGBOUNCER,
+                self.pgbouncer
+                    .as_ref()
+                    .err()
+                    .cloned()
+                    .unwrap_or_default()
+                    .into(),
+            ),
             (URL, (&self.url).into()),
             (VERSION, (&self.version).into()),
             (PGVECTOR_VERSION, (&self.pgvector_version).into()),
@@ -200,6 +246,7 @@ mod tests {
             template: None,
             sockets: None,
             programs: None,
+            pgbouncer: Err("no such package".into()),
         };
         assert_eq!(round_trip(&bare).as_ref(), Some(&bare));
         let full = TestServer {
@@ -209,6 +256,10 @@ mod tests {
             programs: Some(Programs {
                 bin: "/bin".into(),
                 libraries: Some("/l".into()),
+            }),
+            pgbouncer: Ok(BouncerProgram {
+                path: "/bin/pgbouncer".into(),
+                libraries: Some("/m".into()),
             }),
             ..bare
         };

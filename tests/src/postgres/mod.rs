@@ -2,6 +2,7 @@
 //!
 //! A test that needs either has `postgres` in its name or in its module's: further servers of a run get only those.
 
+mod bouncer;
 mod client;
 mod database;
 mod private_server;
@@ -9,8 +10,8 @@ mod private_server;
 pub use client::Client;
 pub use database::TestDatabase;
 pub use postgres_harness::{
-    Certificates, Durability, Options, PLAIN_ROLE, Programs, SUPERUSER, Shutdown, TLS_ROLE,
-    TestServer,
+    Bouncer, Certificates, Durability, Options, PLAIN_ROLE, Programs, SUPERUSER, Shutdown,
+    TLS_ROLE, TestServer,
 };
 pub use private_server::PrivateServer;
 

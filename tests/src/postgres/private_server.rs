@@ -28,6 +28,19 @@ impl PrivateServer {
         Some(Self { cluster })
     }
 
+    /// A copy that replays what this one writes, and can be read.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        Self {
+            cluster: self.cluster.standby().unwrap(),
+        }
+    }
+
+    /// Makes a standby one that is written to.
+    pub fn promote(&self) {
+        self.cluster.promote().unwrap();
+    }
+
     /// Makes a database with pgvector in it and says how to reach it.
     #[must_use]
     pub fn create_database(&self, name: &str) -> String {

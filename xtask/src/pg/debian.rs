@@ -64,7 +64,7 @@ fn programs(tree: &Path) -> Result<Programs> {
 }
 
 /// The mirror that this machine takes Debian itself from, and the file that names it.
-fn mirror() -> Result<(String, PathBuf)> {
+pub(super) fn mirror() -> Result<(String, PathBuf)> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     let parts = std::fs::read_dir("/etc/apt/sources.list.d")
         .into_iter()

@@ -6,6 +6,7 @@ mod choice;
 mod debian;
 mod develop;
 mod interrupt;
+mod pgbouncer;
 mod remote;
 mod smoke;
 mod system;
@@ -155,7 +156,7 @@ impl Prepared {
     /// Starts it, and says so.
     pub(crate) fn start(&self, workspace: &Workspace) -> Result<Server> {
         interrupt::defer().context("cannot watch for Ctrl-C")?;
-        let server = match &self.programs {
+        let mut server = match &self.programs {
             Some(programs) => {
                 let cache = Cache::open()?;
                 let options = options(workspace, &cache, programs)?;
@@ -179,6 +180,15 @@ impl Prepared {
                     facts,
                     hold,
                 }
+            }
+        };
+        server.facts.pgbouncer = match pgbouncer::program(&Cache::open()?) {
+            Ok(program) => Ok(program),
+            // Where its server comes from, it comes from.
+            Err(error) if self.provider == Provider::Debian => return Err(error),
+            Err(error) => {
+                eprintln!("pg: no pgbouncer, its tests skip themselves: {error:#}");
+                Err(format!("{error:#}"))
             }
         };
         let TestServer {
@@ -284,6 +294,7 @@ fn describe(
         template: Some(TEMPLATE.to_owned()),
         sockets: cluster.sockets(),
         programs: Some(cluster.programs().clone()),
+        pgbouncer: Err(String::new()),
     })
 }
 

@@ -49,6 +49,7 @@ fn look(workspace: &Workspace, url: String) -> Result<TestServer> {
         template: None,
         sockets: None,
         programs: None,
+        pgbouncer: Err(String::new()),
     };
     // Whoever named a server of `cargo xtask pg up` has said the rest as well.
     let said_already = TestServer::named().filter(|server| server.url == known.url);
