@@ -33,6 +33,7 @@ mod model;
 mod output;
 mod plan_file;
 mod postgres_search;
+mod postgres_pools;
 mod postgres_servers;
 mod postgres_settings;
 mod promotions;

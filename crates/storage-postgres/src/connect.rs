@@ -30,9 +30,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode as WireMode};
 use tokio_postgres::{AsyncMessage, Client, Config, Notification, SimpleQueryMessage};
 
-use crate::options::{
-    ConnectMode, Endpoint, Host, PostgresOptions, SslMode, TargetSession, configuration,
-};
+use crate::options::{Endpoint, Host, PostgresOptions, SslMode, TargetSession, configuration};
 use steps::{Progress, Watched};
 
 pub use examine::{Server, examine};
@@ -343,12 +341,6 @@ async fn attempt(
         let (client, connection) = config.connect(watched.clone()).await?;
         let task = tokio::spawn(drive(connection, notifications));
         let connected = Connected { client, task };
-        if options.mode == ConnectMode::Direct {
-            connected
-                .client
-                .batch_execute(&session_settings(options))
-                .await?;
-        }
         let fits = fits(&connected.client, target).await?;
         Ok::<_, tokio_postgres::Error>((connected, fits))
     };

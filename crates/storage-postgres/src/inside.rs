@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use storage_core::{
     CollectionName, Effort, Embedding, IndexPlan, IndexProgress, IndexReport, Nearest,
-    NearestNeighbours, NearestQuery, Result, StoreErrorKind, Timestamp,
+    NearestNeighbours, NearestQuery, Result, Timestamp,
 };
 
 use crate::connect::{self, Session};
@@ -13,7 +13,7 @@ use crate::error::{Failure, Outcome};
 use crate::index::{self, Builder, Forget, HowFar, KeepEffort, Look, Note, Survey};
 use crate::nearest::{FindNearest, Sample};
 use crate::open::patience;
-use crate::options::ConnectMode;
+use crate::own_session;
 use crate::store::PostgresStore;
 use crate::tx::{Tx, Work, within};
 
@@ -155,15 +155,8 @@ struct Own<'a> {
 
 impl<'a> Own<'a> {
     async fn begin(store: &'a PostgresStore) -> Outcome<Self> {
-        if store.options.mode == ConnectMode::Pooled {
-            return Err(Failure::new(
-                StoreErrorKind::Unsupported,
-                "index",
-                "an index is built in a session of its own, and this connection goes through a proxy that hands sessions \
-                 to others; connect to the server itself",
-            ));
-        }
         let session = connect::connect_once(&store.options).await?;
+        own_session::require(&session.client, &store.options).await?;
         Ok(Self { store, session })
     }
 

@@ -12,6 +12,7 @@ mod nearest;
 mod open;
 mod ops;
 mod options;
+mod own_session;
 mod readers;
 mod rows;
 mod schema;

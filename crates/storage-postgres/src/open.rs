@@ -107,8 +107,7 @@ pub async fn migrate(options: &PostgresOptions) -> Result<Migrated> {
             tracing::debug!("pgvector {version} will be created");
         }
     }
-    let migrated =
-        schema::migrate(&session.client, options.schema(), &place, patience(options)).await;
+    let migrated = schema::migrate(&session.client, options, patience(options)).await;
     session.close().await;
     let before = migrated.map_err(|failure| failure.at("migrate", &place))?;
     Ok(Migrated {

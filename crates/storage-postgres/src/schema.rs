@@ -10,8 +10,9 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::{Failure, Outcome};
+use crate::options::PostgresOptions;
 use crate::tx::within;
-use crate::{connect, lock, sql};
+use crate::{connect, lock, own_session, sql};
 
 /// Every migration, oldest first. Append only: stores hold the checksums.
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -149,16 +150,18 @@ pub(crate) fn require_current(seen: &Seen, place: &str) -> Outcome<()> {
 /// Applies what is pending, one transaction a migration. One process does at a time: the others wait, and find it done.
 pub(crate) async fn migrate(
     client: &Client,
-    name: &str,
-    place: &str,
+    options: &PostgresOptions,
     patience: Duration,
 ) -> Outcome<SchemaStatus> {
+    let (name, place) = (options.schema(), &options.describe());
     let seen = look(client, name, patience).await?;
     refuse_server(&seen, place)?;
     let before = status(&seen, place)?;
     if before.pending.is_empty() && seen.extension.is_some() {
         return Ok(before);
     }
+    // Before the lock: one that was taken through a proxy that pools transactions stays behind in it.
+    own_session::require(client, options).await?;
     let wait = OTHERS_MIGRATION.as_millis();
     client
         .batch_execute(&format!(

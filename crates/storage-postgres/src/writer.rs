@@ -12,6 +12,7 @@ use crate::error::{Failure, Outcome};
 use crate::lock::{self, Name};
 use crate::open::patience;
 use crate::options::PostgresOptions;
+use crate::own_session;
 use crate::schema::Seen;
 use crate::sql;
 use crate::tx::{Tx, Work, within};
@@ -25,9 +26,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a transaction is repeated that others were in the way of.
 const REPEATS: u32 = 8;
-
-/// How often a session behind a proxy is looked at: other clients' traffic may hide what it does.
-const LOOKS_AT_A_PROXY: u32 = 4;
 
 /// Whether others may write in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,59 +216,8 @@ impl Terms {
             ));
         }
         // Before the lock: one that was taken through such a proxy stays behind in it.
-        self.require_own_session(client).await?;
+        own_session::require(client, &self.options).await?;
         lock::take(client, self.lock(), wait, &place).await
-    }
-
-    /// Behind a proxy that pools transactions a lock is anyone's: two sessions of ours that are one on the server, or one
-    /// that is two, give it away.
-    async fn require_own_session(&self, client: &Client) -> Outcome<()> {
-        let mut served_by = None;
-        for _ in 0..LOOKS_AT_A_PROXY {
-            let own = backend(client).await?;
-            if *served_by.get_or_insert(own) != own {
-                return Err(self.pooled());
-            }
-            let other = connect::connect_once(&self.options).await?;
-            let same = backend(&other.client).await? == own;
-            other.close().await;
-            if same {
-                return Err(self.pooled());
-            }
-            if !self.looks_like_a_proxy(client).await? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the server's end of the connection is not where we connected to.
-    async fn looks_like_a_proxy(&self, client: &Client) -> Outcome<bool> {
-        let rows = client.query_typed(sql::SERVER_PORT, &[]).await?;
-        let port: Option<i32> = match rows.first() {
-            Some(row) => row.try_get(0)?,
-            None => None,
-        };
-        Ok(port.is_none_or(|port| {
-            !self
-                .options
-                .endpoints
-                .iter()
-                .any(|endpoint| i32::from(endpoint.port) == port)
-        }))
-    }
-
-    fn pooled(&self) -> Failure {
-        Failure::new(
-            StoreErrorKind::Unsupported,
-            "open",
-            format!(
-                "a proxy that pools transactions is in between: it hands the session to others, and with it the lock \
-                 that keeps writers apart; writing needs a direct connection or pool_mode=session, only reading works \
-                 here: {}",
-                self.options.describe()
-            ),
-        )
     }
 
     /// A new session with the lock. A server that is being restarted is waited for.
@@ -365,7 +312,7 @@ impl Terms {
             .first()
             .ok_or_else(|| Failure::corrupt("write", "the server does not name the transaction"))?;
         if !row.try_get::<_, bool>(2)? {
-            return Err(self.pooled());
+            return Err(own_session::pooled(&self.options));
         }
         Ok(Transaction {
             number: row.try_get(0)?,
@@ -413,14 +360,6 @@ impl Terms {
             }
         }
     }
-}
-
-async fn backend(client: &Client) -> Outcome<i32> {
-    let rows = client.query_typed(sql::BACKEND, &[]).await?;
-    let row = rows
-        .first()
-        .ok_or_else(|| Failure::corrupt("open", "the server does not say who serves us"))?;
-    Ok(row.try_get(0)?)
 }
 
 pub(crate) fn vector_type(oid: u32, schema: &str) -> Type {

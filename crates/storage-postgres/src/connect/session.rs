@@ -1,11 +1,11 @@
-//! What a session is set to. What a transaction depends on is said at its beginning, in one message: a session may belong
-//! to whoever has the next transaction, as behind pgbouncer.
+//! What a session is set to. Connecting sets nothing, and what a transaction depends on is said at its beginning, in one
+//! message: a session may belong to whoever has the next transaction, as behind pgbouncer.
 
 use std::time::Duration;
 
 use crate::options::PostgresOptions;
 
-/// Statements for a session that is ours alone.
+/// Statements for a session that is known to be ours alone.
 pub(crate) fn session_settings(options: &PostgresOptions) -> String {
     let mut settings = statements("SET", options, None);
     // The server, too, notices a client that is gone: else the writer's lock would outlive a machine that lost power.
