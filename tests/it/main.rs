@@ -34,6 +34,7 @@ mod output;
 mod plan_file;
 mod postgres_search;
 mod postgres_pools;
+mod postgres_replicas;
 mod postgres_servers;
 mod postgres_settings;
 mod promotions;

@@ -54,8 +54,8 @@ pub use nearest::{
 };
 pub use rules::{check_canaries, kept_for};
 pub use store::{
-    CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, KeptVector, StoreBytes,
-    StoreStatus, StoredVector, VersionNote,
+    CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, KeptVector, ReadFrom,
+    StoreBytes, StoreStatus, StoredVector, VersionNote,
 };
 pub use upkeep::{CopyReport, DamagedRow, RepairReport};
 pub use vector::{Embedding, EmbeddingError};

@@ -80,6 +80,19 @@ pub struct StoreBytes {
     pub text: u64,
 }
 
+/// Where a store is read that is written elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFrom {
+    /// The place, as a person writes it; never holds a secret.
+    pub place: String,
+    /// Whether it follows another server.
+    pub standby: bool,
+    /// The generation of the store there.
+    pub generation: Generation,
+    /// The generation where it is written; `None` where that could not be asked.
+    pub primary: Option<Generation>,
+}
+
 /// A store at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreStatus {
@@ -187,6 +200,11 @@ pub struct Freed {
 pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// Schema version, generations, versions, counts, all from one moment.
     async fn status(&self) -> Result<StoreStatus>;
+
+    /// Which of several copies is read, and how far that is; `None` for a store that is read where it is written.
+    async fn read_from(&self) -> Result<Option<ReadFrom>> {
+        Ok(None)
+    }
 
     /// Sizes on disk. May read every row's length.
     async fn bytes(&self) -> Result<StoreBytes>;

@@ -160,6 +160,10 @@ fn advice(kind: StoreErrorKind, error: &tokio_postgres::Error, place: &str) -> S
             "a statement took longer than it may and was cancelled ({said}); the server may be overloaded, run the \
              command again later: {place}"
         ),
+        (_, Some(code)) if *code == SqlState::T_R_SERIALIZATION_FAILURE => format!(
+            "what others wrote was in the way ({said}); run the command again, and if it happens often on a standby, set \
+             hot_standby_feedback=on there: {place}"
+        ),
         (StoreErrorKind::Unavailable, _) => format!(
             "the connection to the server broke ({said}); run the same command again, nothing paid is lost: {place}"
         ),

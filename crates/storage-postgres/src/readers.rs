@@ -1,16 +1,20 @@
 //! Connections that read: a pool a server, of the replicas where there are some, of the primary where not.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
-use storage_core::{StoreError, StoreErrorKind};
+use storage_core::{Generation, ReadFrom, StoreErrorKind};
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::connect;
 use crate::error::{Failure, Outcome};
 use crate::open::patience;
 use crate::options::PostgresOptions;
+use crate::rows::{count, get};
 use crate::schema::{self, Seen};
+use crate::sql;
 use crate::tx::{Tx, Work, within};
 use crate::writer::vector_type;
 
@@ -21,15 +25,25 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a server that was there is looked for before a read gives up.
 const COMES_BACK: Duration = Duration::from_secs(10);
 
+/// How long a server that failed is the last to be asked: one that says nothing at all costs a connect timeout.
+const RESTS: Duration = Duration::from_secs(10);
+
+/// How long the primary may take to say how far it is: whoever asks wants to know about the replica.
+const SOON: Duration = Duration::from_secs(3);
+
 /// One server and its connections.
 struct Server {
     options: PostgresOptions,
     pool: Pool,
+    /// Where it is written, as far as anybody said.
+    primary: bool,
+    /// Since when it is not asked first.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// The reading side of a store.
 pub(crate) struct Readers {
-    servers: Vec<Server>,
+    servers: Vec<Arc<Server>>,
     begin: String,
     vector: Type,
     patience: Duration,
@@ -39,6 +53,7 @@ pub(crate) struct Readers {
 /// itself in somebody else's.
 pub(crate) struct Reading {
     connection: Option<Object>,
+    server: Arc<Server>,
     patience: Duration,
     vector: Type,
 }
@@ -76,42 +91,43 @@ impl Reading {
 }
 
 impl Readers {
-    /// Looks at the first server that answers: is there a store of today's schema?
+    /// Looks at the first server that answers: is there a store of today's schema? A replica that has none, or not yet,
+    /// is passed over.
     pub(crate) async fn open(options: &PostgresOptions) -> Outcome<Self> {
         let mut servers = Vec::new();
         for replica in &options.read_urls {
-            servers.push(Server::new(replica.clone())?);
+            servers.push(Arc::new(Server::new(replica.clone(), false)?));
         }
         // Last: where no replica answers, the primary does.
-        servers.push(Server::new(options.clone())?);
-        let mut failed = None;
-        for (position, server) in servers.iter().enumerate() {
-            match server.look(options.schema()).await {
-                Ok(seen) => {
-                    schema::require_current(&seen, &server.options.describe())?;
-                    servers.rotate_left(position);
-                    return Self::with(servers, options, &seen);
+        servers.push(Arc::new(Server::new(options.clone(), true)?));
+        let mut failed = Failure::Silent;
+        for server in &servers {
+            let looked = server.look(options.schema()).await.and_then(|seen| {
+                schema::require_current(&seen, &server.options.describe())?;
+                Ok(seen)
+            });
+            match looked {
+                Ok(seen) => return Self::with(servers, options, &seen),
+                Err(failure) if server.primary => {
+                    failed = failure;
                 }
-                Err(Failure::Store(error)) if error.kind() == StoreErrorKind::Unavailable => {
-                    if position + 1 < servers.len() {
-                        tracing::warn!("a replica cannot be read: {error}");
-                    }
-                    failed.get_or_insert(error);
+                Err(Failure::Store(error)) if PASSES_OVER.contains(&error.kind()) => {
+                    server.rest(&error.to_string());
                 }
+                Err(failure) if failure.may_pass() => server.rest(&failure.fact()),
                 Err(failure) => return Err(failure),
             }
         }
-        Err(Failure::Store(failed.unwrap_or_else(|| {
-            StoreError::new(StoreErrorKind::Unavailable, "open", "no server is named")
-        })))
+        Err(failed)
     }
 
     /// Reads where it is written: nothing that this store wrote may be missing from what it reads.
     pub(crate) fn beside_writer(options: &PostgresOptions, seen: &Seen) -> Outcome<Self> {
-        Self::with(vec![Server::new(options.clone())?], options, seen)
+        let primary = Arc::new(Server::new(options.clone(), true)?);
+        Self::with(vec![primary], options, seen)
     }
 
-    fn with(servers: Vec<Server>, options: &PostgresOptions, seen: &Seen) -> Outcome<Self> {
+    fn with(servers: Vec<Arc<Server>>, options: &PostgresOptions, seen: &Seen) -> Outcome<Self> {
         let (Some(schema), Some(oid)) = (&seen.extension, seen.vector) else {
             return Err(Failure::corrupt("open", "pgvector went away"));
         };
@@ -160,6 +176,10 @@ impl Readers {
                 Ok(output)
             }
             Err(failure) => {
+                if failure.may_pass() {
+                    // Replaying what was written may have been in the way, too: another server has not got that.
+                    reading.server.rest(&failure.fact());
+                }
                 if !failure.is_lost() {
                     reading.end().await;
                 }
@@ -168,36 +188,128 @@ impl Readers {
         }
     }
 
-    /// Begins a transaction on the first server that can be reached.
+    /// Begins a transaction on the first server that can be reached; those that failed just now are asked last.
     pub(crate) async fn begin(&self) -> Outcome<Reading> {
-        let mut failed = None;
-        for server in &self.servers {
-            match server.connection().await {
-                Ok(connection) => {
-                    let reading = Reading {
-                        connection: Some(connection),
-                        patience: self.patience,
-                        vector: self.vector.clone(),
-                    };
-                    let begun = within(
-                        self.patience,
-                        reading.tx()?.client.batch_execute(&self.begin),
-                    );
-                    begun.await?;
-                    return Ok(reading);
+        let (rested, resting): (Vec<_>, Vec<_>) =
+            self.servers.iter().partition(|server| !server.rests());
+        let mut failed = Failure::Silent;
+        for server in rested.into_iter().chain(resting) {
+            match self.begin_on(server).await {
+                Ok(reading) => return Ok(reading),
+                Err(failure) if failure.may_pass() => {
+                    server.rest(&failure.fact());
+                    failed = failure;
                 }
-                Err(failure) if failure.may_pass() => failed = Some(failure),
                 Err(failure) => return Err(failure),
             }
         }
-        Err(failed.unwrap_or(Failure::Silent))
+        Err(failed)
+    }
+
+    async fn begin_on(&self, server: &Arc<Server>) -> Outcome<Reading> {
+        let reading = Reading {
+            connection: Some(server.connection().await?),
+            server: Arc::clone(server),
+            patience: self.patience,
+            vector: self.vector.clone(),
+        };
+        let begun = reading.tx()?.client.batch_execute(&self.begin);
+        within(self.patience, begun).await?;
+        Ok(reading)
+    }
+
+    /// Where is it read, and how far is that behind where it is written? `None` where it is the same.
+    pub(crate) async fn read_from(&self) -> Outcome<Option<ReadFrom>> {
+        let reading = self.begin().await?;
+        let (own, standby) = state(reading.tx()?.client, self.patience).await?;
+        let server = Arc::clone(&reading.server);
+        reading.end().await;
+        if server.primary && !standby && self.servers.len() == 1 {
+            return Ok(None);
+        }
+        let place = server.options.describe();
+        let primary = match self.servers.iter().find(|other| other.primary) {
+            Some(primary) if !server.primary => match primary.state(&self.begin).await {
+                Ok(state) => Some(state),
+                Err(failure) => {
+                    tracing::debug!("the primary cannot be asked: {}", failure.fact());
+                    None
+                }
+            },
+            // It is the one that was meant; if that is a standby, nobody said where the primary is.
+            _ => (!standby).then(|| (own.clone(), false)),
+        };
+        if let Some((theirs, _)) = &primary
+            && theirs.store != own.store
+        {
+            tracing::warn!("what is read is no replica of the store, but another one: {place}");
+        }
+        let same = primary.filter(|(theirs, standby)| theirs.store == own.store && !standby);
+        Ok(Some(ReadFrom {
+            place,
+            standby,
+            generation: own.generation,
+            primary: same.map(|(theirs, _)| theirs.generation),
+        }))
     }
 }
 
+/// What is said of a store, in few words.
+#[derive(Debug, Clone)]
+struct State {
+    store: String,
+    generation: Generation,
+}
+
+/// Which store, how far, and whether the server is a standby.
+async fn state(client: &Client, patience: Duration) -> Outcome<(State, bool)> {
+    let rows = within(patience, client.query_typed(sql::READ_FROM, &[])).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Failure::corrupt("read_from", "the store has lost its own row"))?;
+    let state = State {
+        store: get(row, 0)?,
+        generation: Generation(count(row, 1)?),
+    };
+    Ok((state, get(row, 2)?))
+}
+
+/// What makes a replica one to pass over: silence, and that it has not replayed yet how the store was made.
+const PASSES_OVER: [StoreErrorKind; 3] = [
+    StoreErrorKind::Unavailable,
+    StoreErrorKind::NotFound,
+    StoreErrorKind::SchemaOld,
+];
+
 impl Server {
-    fn new(options: PostgresOptions) -> Outcome<Self> {
+    fn new(options: PostgresOptions, primary: bool) -> Outcome<Self> {
         let pool = connect::pool(&options)?;
-        Ok(Self { options, pool })
+        Ok(Self {
+            options,
+            pool,
+            primary,
+            failed: Mutex::new(None),
+        })
+    }
+
+    /// Is asked last for a while.
+    fn rest(&self, why: &str) {
+        let failed = self.failed_at().replace(Instant::now());
+        match (self.primary, failed) {
+            (false, None) => {
+                tracing::warn!("a replica cannot be read, going on with the next: {why}")
+            }
+            _ => tracing::debug!(place = self.options.describe(), "not read: {why}"),
+        }
+    }
+
+    fn rests(&self) -> bool {
+        self.failed_at()
+            .is_some_and(|since| since.elapsed() < RESTS)
+    }
+
+    fn failed_at(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connection(&self) -> Outcome<Object> {
@@ -212,5 +324,21 @@ impl Server {
             connect::check_extension(&connection, &self.options).await?;
         }
         Ok(seen)
+    }
+
+    /// The state of the store there, if it says so soon.
+    async fn state(&self, begin: &str) -> Outcome<(State, bool)> {
+        let asked = async {
+            let connection = self.connection().await?;
+            within(SOON, connection.batch_execute(begin)).await?;
+            let state = state(&connection, SOON).await;
+            // Of no use to anybody else in the middle of a transaction.
+            drop(Object::take(connection));
+            state
+        };
+        match tokio::time::timeout(SOON, asked).await {
+            Ok(state) => state,
+            Err(_) => Err(Failure::Silent),
+        }
     }
 }

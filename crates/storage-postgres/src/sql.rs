@@ -95,6 +95,7 @@ queries! {
     PREFERRED_VARIANTS = "preferred_variants";
     PRUNE = "prune";
     RAISE_GENERATION = "raise_generation";
+    READ_FROM = "read_from";
     RECORDS = "records";
     RECORD_RUN = "record_run";
     REGISTER_SPACE = "register_space";
@@ -125,5 +126,6 @@ queries! {
     VECTORS = "vectors";
     VECTOR_INDEXES = "vector_indexes";
     VERSION_IS_COMPLETE = "version_is_complete";
+    WATCH = "watch";
     WRITABLE = "writable";
 }

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use storage_core::{
     Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
     DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
-    Generation, InputHash, IntegrityReport, KeptVector, NearestNeighbours, Result, RunId,
+    Generation, InputHash, IntegrityReport, KeptVector, NearestNeighbours, ReadFrom, Result, RunId,
     RunRecord, Source, SpaceId, Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus,
     StoredVector, Timestamp, VectorKey, VersionId, VersionNote,
 };
@@ -104,6 +104,13 @@ impl PostgresStore {
 impl EmbeddingStore for PostgresStore {
     async fn status(&self) -> Result<StoreStatus> {
         self.read(Status).await
+    }
+
+    async fn read_from(&self) -> Result<Option<ReadFrom>> {
+        self.readers
+            .read_from()
+            .await
+            .map_err(|failure| failure.at("read_from", &self.place))
     }
 
     async fn bytes(&self) -> Result<StoreBytes> {

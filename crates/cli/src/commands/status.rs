@@ -31,6 +31,7 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
             .await?
             .first()
             .map(wire::Run::of),
+        read_from: opened.store.read_from().await?.map(Into::into),
         degraded: opened.degraded,
     };
     print(app, &document);
@@ -50,6 +51,18 @@ fn print(app: &App, status: &wire::Status) {
     ));
     if let Some(reason) = &status.degraded {
         output.print(format!("DEGRADED    {reason}"));
+    }
+    if let Some(read) = &status.read_from {
+        let behind = match read.behind {
+            Some(0) => "as far as the primary".to_owned(),
+            Some(behind) => format!("{behind} behind the primary"),
+            None => "the primary cannot be asked how far it is".to_owned(),
+        };
+        let sort = if read.standby { ", a standby" } else { "" };
+        output.print(format!(
+            "Read from   {}{sort}: generation {}, {behind}",
+            read.place, read.generation
+        ));
     }
     if let Some(writer) = &status.writer {
         output.print(format!("Writer      {writer}"));

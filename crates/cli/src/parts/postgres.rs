@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storage_core::{EmbeddingStore, SchemaStatus, StoreError};
-use storage_postgres::{PasswordFile, PostgresOptions};
+use storage_postgres::{PasswordFile, PostgresOptions, TargetSession};
 
 use super::{Access, Opening};
 use crate::settings::{PostgresPlace, Said};
@@ -43,10 +43,12 @@ pub(super) fn options(place: &PostgresPlace) -> Result<PostgresOptions, StoreErr
     for said in &place.said {
         options = say(options, said)?;
     }
+    // What the primary has to be, a replica is not.
+    let replica = options.clone().with_target_session(TargetSession::Any);
     let read_urls = place
         .read_urls
         .iter()
-        .map(|said| say(options.clone(), said))
+        .map(|said| say(replica.clone(), said))
         .collect::<Result<_, _>>()?;
     Ok(options.with_read_urls(read_urls))
 }
