@@ -21,6 +21,7 @@ mod store;
 mod streams;
 mod tx;
 mod upkeep;
+mod watch;
 mod wire;
 mod writer;
 
@@ -34,3 +35,4 @@ pub use options::{
     SslMode, TargetSession,
 };
 pub use store::PostgresStore;
+pub use watch::watch;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::server::{skip, url};
+use crate::server::url;
 use storage_core::{StoreError, StoreErrorKind};
 use storage_postgres::{PostgresOptions, RootCertificates, SslMode, Step, TargetSession, examine};
 

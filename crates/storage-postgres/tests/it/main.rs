@@ -7,3 +7,4 @@ mod connect;
 mod nearest;
 mod server;
 mod sql_surface;
+mod watch;
