@@ -2,6 +2,7 @@
 
 mod eval;
 mod index;
+mod read_from;
 mod stores;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 pub(crate) use eval::{Eval, Flips, Group, Miss};
 pub(crate) use index::{Indexes, Tried, Tuning};
+pub(crate) use read_from::ReadFrom;
 pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
 
 #[derive(Debug, Clone, Serialize)]
@@ -515,32 +517,6 @@ pub(crate) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) read_from: Option<ReadFrom>,
     pub(crate) degraded: Option<String>,
-}
-
-/// Where a store is read that is written elsewhere.
-#[derive(Debug, Serialize)]
-pub(crate) struct ReadFrom {
-    pub(crate) place: String,
-    pub(crate) standby: bool,
-    pub(crate) generation: u64,
-    /// Null where the primary could not be asked.
-    pub(crate) primary_generation: Option<u64>,
-    /// How many changes it lacks.
-    pub(crate) behind: Option<u64>,
-}
-
-impl From<storage_core::ReadFrom> for ReadFrom {
-    fn from(read: storage_core::ReadFrom) -> Self {
-        let behind =
-            |primary: storage_core::Generation| primary.0.saturating_sub(read.generation.0);
-        Self {
-            behind: read.primary.map(behind),
-            place: read.place,
-            standby: read.standby,
-            generation: read.generation.0,
-            primary_generation: read.primary.map(|primary| primary.0),
-        }
-    }
 }
 
 /// What a run was for, how it ended, and what it cost.
