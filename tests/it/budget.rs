@@ -1,22 +1,21 @@
 //! What a run may spend: never more, nothing lost, and said before money is gone where that can be known.
 
-use integration_tests::{Faq, Place, Reply, StubApi};
+use integration_tests::{Backend, Faq, Place, Reply, StubApi, on_every_store};
 use serde_json::json;
 
 use crate::support::{DIMENSIONS, api, billed_once, counts};
 
 const MIGRATE: [&str; 3] = ["migrate", "--faq-path", "faq.xlsx"];
 
-fn place(api: &StubApi) -> Place {
-    let place = Place::stub(api);
+fn place(backend: Backend, api: &StubApi) -> Place {
+    let place = backend.stub(api);
     place.save("faq.xlsx", &Faq::of(201));
     place
 }
 
-#[test]
-fn requests_end_at_their_bound_and_the_next_run_goes_on() {
+fn requests_end_at_their_bound_and_the_next_run_goes_on(backend: Backend) {
     let api = api();
-    let place = place(&api);
+    let place = place(backend, &api);
     let run = place
         .run(&[&MIGRATE[..], &["--max-requests", "5", "--json"]].concat())
         .expect(6)
@@ -41,12 +40,11 @@ fn requests_end_at_their_bound_and_the_next_run_goes_on() {
     counts(&run, &[("unchanged", 201), ("requests", 0)]);
 }
 
-#[test]
-fn failed_attempts_count_as_requests() {
+fn failed_attempts_count_as_requests(backend: Backend) {
     let api = StubApi::scripted(DIMENSIONS, std::time::Duration::ZERO, |_, _| {
         Reply::Status(503, vec!["Retry-After: 0".to_owned()], String::new())
     });
-    let mut place = place(&api);
+    let mut place = place(backend, &api);
     place.set("EMBEDDING_MAX_RETRIES", "9");
     let args = [&MIGRATE[..], &["--max-requests", "4", "--concurrency", "1"]].concat();
     place
@@ -84,7 +82,7 @@ fn tokens_sent(api: &StubApi) -> u64 {
 #[test]
 fn a_cost_that_is_known_to_be_too_high_is_refused_before_a_text_is_sent() {
     let api = dear();
-    let mut place = place(&api);
+    let mut place = place(Backend::Sqlite, &api);
     place.set("EMBEDDING_PRICE", "100");
     let plan = place.json(&[&MIGRATE[..], &["--dry-run"]].concat());
     let tokens = plan["estimate"]["tokens"].as_u64().unwrap();
@@ -100,10 +98,9 @@ fn a_cost_that_is_known_to_be_too_high_is_refused_before_a_text_is_sent() {
     assert_eq!(api.requests(), 0);
 }
 
-#[test]
-fn a_provider_that_bills_more_than_estimated_is_stopped_before_the_bound() {
+fn a_provider_that_bills_more_than_estimated_is_stopped_before_the_bound(backend: Backend) {
     let api = dear();
-    let mut place = place(&api);
+    let mut place = place(backend, &api);
     place.set("EMBEDDING_PRICE", "100");
     let plan = place.json(&[&MIGRATE[..], &["--dry-run"]].concat());
     let cost = plan["estimate"]["cost"].as_f64().unwrap() * 1.2;
@@ -147,7 +144,7 @@ fn a_provider_that_bills_more_than_estimated_is_stopped_before_the_bound() {
 #[test]
 fn a_budget_needs_a_price_and_a_number() {
     let api = api();
-    let mut place = place(&api);
+    let mut place = place(Backend::Sqlite, &api);
     let run = |place: &Place, more: &[&str]| place.run(&[&MIGRATE[..], more].concat());
     run(&place, &["--max-cost", "1"])
         .expect(2)
@@ -164,10 +161,9 @@ fn a_budget_needs_a_price_and_a_number() {
     assert_eq!(api.requests(), 0);
 }
 
-#[test]
-fn a_crash_leaves_the_ledger_with_what_was_spent() {
+fn a_crash_leaves_the_ledger_with_what_was_spent(backend: Backend) {
     let server = crate::support::stopping_at(5, Reply::Vectors);
-    let place = place(&server.api);
+    let place = place(backend, &server.api);
     let args = [&MIGRATE[..], &["--concurrency", "1"]].concat();
     let mut child = place
         .command(&args)
@@ -189,4 +185,11 @@ fn a_crash_leaves_the_ledger_with_what_was_spent() {
     let status = place.json(&["status"]);
     assert_eq!(status["last_run"]["state"], "finished");
     counts(&status["last_run"], &[("requests", 16), ("texts", 151)]);
+}
+
+on_every_store! {
+    requests_end_at_their_bound_and_the_next_run_goes_on,
+    failed_attempts_count_as_requests,
+    a_crash_leaves_the_ledger_with_what_was_spent,
+    a_provider_that_bills_more_than_estimated_is_stopped_before_the_bound,
 }

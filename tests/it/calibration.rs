@@ -1,6 +1,6 @@
 //! From which score on a hit is an answer.
 
-use integration_tests::{Faq, Place};
+use integration_tests::{Backend, Faq, Place, on_every_store};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -36,15 +36,15 @@ const NONSENSE: [&str; 12] = [
     "yoga class",
 ];
 
-fn filled() -> Place {
-    let place = Place::hash();
+fn filled(backend: Backend) -> Place {
+    let place = backend.hash();
     place.save("faq.csv", &Faq::with_ids(20));
     place.migrate("faq.csv", &[]);
     place
 }
 
-fn calibrated() -> (Place, f64) {
-    let place = filled();
+fn calibrated(backend: Backend) -> (Place, f64) {
+    let place = filled(backend);
     place.write("golden.jsonl", golden(&NONSENSE));
     let report = place.json(&["eval", "golden.jsonl", "--calibrate"]);
     let threshold = report["calibration"]["threshold"].as_f64().unwrap();
@@ -60,9 +60,8 @@ fn found(place: &Place, more: &[&str]) -> Value {
     place.json(&args)
 }
 
-#[test]
-fn search_answers_from_the_calibrated_score_on() {
-    let place = filled();
+fn search_answers_from_the_calibrated_score_on(backend: Backend) {
+    let place = filled(backend);
     let run = place.run(&["search", NONSENSE[0]]).ok();
     run.says(&["not calibrated", "--calibrate"]);
     let before = found(&place, &[]);
@@ -78,7 +77,7 @@ fn search_answers_from_the_calibrated_score_on() {
     let run = place.run(&["search", NONSENSE[0], "-q"]).ok();
     assert_eq!(run.stderr, "");
 
-    let (place, threshold) = calibrated();
+    let (place, threshold) = calibrated(backend);
     let after = found(&place, &[]);
     assert_eq!(after["hits"], json!([]));
     assert_eq!(after["calibrated"], true);
@@ -104,7 +103,7 @@ fn search_answers_from_the_calibrated_score_on() {
 
 #[test]
 fn a_calibration_says_what_it_does_and_how_sure_that_is() {
-    let (place, threshold) = calibrated();
+    let (place, threshold) = calibrated(Backend::Sqlite);
     let calibration = place.json(&["model", "list"])["versions"][0]["calibration"].clone();
     assert!((calibration["threshold"].as_f64().unwrap() - threshold).abs() < 1e-9);
     assert_eq!(calibration["unanswerable"], 12);
@@ -135,9 +134,8 @@ fn a_calibration_says_what_it_does_and_how_sure_that_is() {
     assert!(loose["threshold"].as_f64().unwrap() < threshold);
 }
 
-#[test]
-fn a_calibration_belongs_to_its_version() {
-    let (place, _) = calibrated();
+fn a_calibration_belongs_to_its_version(backend: Backend) {
+    let (place, _) = calibrated(backend);
     let built = place.json(&["model", "build", "--embed-text", "{question}"])["version"].clone();
     let built = built.as_str().unwrap();
     place.json(&["model", "promote", built]);
@@ -193,9 +191,8 @@ fn what_cannot_calibrate_is_refused_before_anybody_is_asked() {
     assert_eq!(api.requests(), before);
 }
 
-#[test]
-fn scores_that_do_not_separate_leave_the_threshold_alone() {
-    let (place, _) = calibrated();
+fn scores_that_do_not_separate_leave_the_threshold_alone(backend: Backend) {
+    let (place, _) = calibrated(backend);
     let before = place.json(&["model", "list"])["versions"][0]["calibration"].clone();
     // The questions without an answer are in the entries' very words, those with one are nonsense.
     let faq = Faq::with_ids(20);
@@ -229,7 +226,7 @@ fn scores_that_do_not_separate_leave_the_threshold_alone() {
 
 #[test]
 fn a_threshold_that_cannot_be_kept_is_a_failure() {
-    let place = filled();
+    let place = filled(Backend::Sqlite);
     place.write("golden.jsonl", golden(&NONSENSE));
     let held = Connection::open(place.store()).unwrap();
     held.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -250,7 +247,7 @@ fn a_threshold_that_cannot_be_kept_is_a_failure() {
 
 #[test]
 fn a_damaged_calibration_is_named_and_not_used() {
-    let (place, _) = calibrated();
+    let (place, _) = calibrated(Backend::Sqlite);
     for damaged in ["{", r#"{"schema":1,"threshold":7}"#, r#"{"schema":2}"#] {
         let store = Connection::open(place.store()).unwrap();
         store
@@ -263,4 +260,10 @@ fn a_damaged_calibration_is_named_and_not_used() {
     }
     place.json(&["eval", "golden.jsonl", "--calibrate"]);
     assert_eq!(found(&place, &[])["calibrated"], true);
+}
+
+on_every_store! {
+    search_answers_from_the_calibrated_score_on,
+    a_calibration_belongs_to_its_version,
+    scores_that_do_not_separate_leave_the_threshold_alone,
 }

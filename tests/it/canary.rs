@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use integration_tests::{Faq, Place, Reply, StubApi, rows, scalar};
+use integration_tests::{Backend, Faq, Reply, StubApi, on_every_store};
 use serde_json::{Value, json};
 
 use crate::support::{DIMENSIONS, counts};
@@ -22,8 +22,7 @@ fn strange(texts: usize) -> Reply {
     Reply::Body(json!({ "data": data, "usage": { "total_tokens": texts } }).to_string())
 }
 
-#[test]
-fn another_model_behind_the_same_name_is_noticed() {
+fn another_model_behind_the_same_name_is_noticed(backend: Backend) {
     let changed = Arc::new(AtomicBool::new(false));
     let known = Arc::clone(&changed);
     let api = StubApi::scripted(DIMENSIONS, Duration::ZERO, move |_, texts| {
@@ -33,7 +32,7 @@ fn another_model_behind_the_same_name_is_noticed() {
             Reply::Vectors
         }
     });
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -49,20 +48,18 @@ fn another_model_behind_the_same_name_is_noticed() {
     changed.store(true, Ordering::SeqCst);
     let run = place.run(&["validate", "--canary"]).expect(6);
     run.says(&[]);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
     // Within a day nobody looks again; a day later the sync does, before it writes.
-    let connection = rusqlite::Connection::open(place.store()).unwrap();
     let day_ago =
         "UPDATE embedding_spaces SET canaries_checked_at = canaries_checked_at - 86400001";
-    connection.execute(day_ago, ()).unwrap();
-    drop(connection);
+    place.execute(day_ago);
     let edited = faq.edited(|entries| {
         for entry in &mut entries[..2] {
             entry.answer.push_str(" Это бесплатно.");
         }
     });
     place.save("faq.csv", &edited);
-    let vectors = scalar(&place.store(), "SELECT count(*) FROM embedding_vectors");
+    let vectors = place.scalar("SELECT count(*) FROM embedding_vectors");
     let run = place
         .run(&["sync", "--faq-path", "faq.csv"])
         .expect(6)
@@ -71,9 +68,9 @@ fn another_model_behind_the_same_name_is_noticed() {
         "another model under the name stub-model",
         "nothing was written",
     ]);
-    assert_eq!(rows(&place.store(), "faq"), before);
+    assert_eq!(place.rows("faq"), before);
     assert_eq!(
-        scalar(&place.store(), "SELECT count(*) FROM embedding_vectors"),
+        place.scalar("SELECT count(*) FROM embedding_vectors"),
         vectors
     );
     changed.store(false, Ordering::SeqCst);
@@ -96,4 +93,8 @@ fn billed_twice_only_canaries(api: &StubApi) {
         .collect();
     twice.dedup();
     assert!(twice.len() <= 5, "{twice:?}");
+}
+
+on_every_store! {
+    another_model_behind_the_same_name_is_noticed,
 }

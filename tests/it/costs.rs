@@ -1,12 +1,12 @@
 //! Every call is counted: what changes in a FAQ decides what is paid, and nothing else does.
 
-use integration_tests::{Entry, Faq, Place, rows};
+use integration_tests::{Backend, Entry, Faq, Place, on_every_store};
 
 use crate::support::{api, billed_once, counts};
 
 /// A place with a FAQ of 201 templates that is paid for.
-fn paid(faq: &Faq, api: &integration_tests::StubApi, more: &[&str]) -> Place {
-    let place = Place::stub(api);
+fn paid(backend: Backend, faq: &Faq, api: &integration_tests::StubApi, more: &[&str]) -> Place {
+    let place = backend.stub(api);
     place.save("faq.xlsx", faq);
     let args = ["--batch-size", "10", "--concurrency", "4"];
     let report = place.migrate("faq.xlsx", &[&args, more].concat());
@@ -144,8 +144,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-#[test]
-fn an_edit_costs_what_it_changes() {
+fn an_edit_costs_what_it_changes(backend: Backend) {
     for case in CASES {
         let api = api();
         let faq = if case.ids {
@@ -156,7 +155,7 @@ fn an_edit_costs_what_it_changes() {
         let recipe = case
             .recipe
             .map_or_else(Vec::new, |recipe| vec!["--embed-text", recipe]);
-        let place = paid(&faq, &api, &recipe);
+        let place = paid(backend, &faq, &api, &recipe);
         let edited = faq.edited(case.edit);
         place.save("faq.xlsx", &edited);
         let report = place.json(&["sync", "--faq-path", "faq.xlsx"]);
@@ -171,7 +170,7 @@ fn an_edit_costs_what_it_changes() {
         }
         assert_eq!(report["coverage"], 1.0, "{}", case.what);
 
-        let stored = rows(&place.store(), "faq");
+        let stored = place.rows("faq");
         assert_eq!(stored.len(), edited.0.len(), "{}", case.what);
         let place_of = |row: &integration_tests::StoredRow| {
             let at = edited
@@ -203,9 +202,8 @@ fn an_edit_costs_what_it_changes() {
     }
 }
 
-#[test]
-fn hits_cite_the_row_where_the_answer_stands_now() {
-    let place = Place::hash();
+fn hits_cite_the_row_where_the_answer_stands_now(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::of(30);
     place.save("faq.xlsx", &faq);
     place.migrate("faq.xlsx", &[]);
@@ -226,10 +224,9 @@ fn hits_cite_the_row_where_the_answer_stands_now() {
     assert_eq!(cited(), (id, 7));
 }
 
-#[test]
-fn identical_texts_are_billed_once() {
+fn identical_texts_are_billed_once(backend: Backend) {
     let api = api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     let mut faq = Faq::with_ids(10);
     for number in 5..10 {
         let id = faq.0[number].id.clone();
@@ -242,14 +239,13 @@ fn identical_texts_are_billed_once() {
     let report = place.migrate("faq.csv", &[]);
     counts(&report, &[("new", 10), ("embedded", 5), ("requests", 1)]);
     billed_once(&api, 5);
-    assert_eq!(rows(&place.store(), "faq").len(), 10);
+    assert_eq!(place.rows("faq").len(), 10);
 }
 
-#[test]
-fn a_second_collection_of_the_same_faq_costs_nothing() {
+fn a_second_collection_of_the_same_faq_costs_nothing(backend: Backend) {
     let api = api();
-    let place = paid(&Faq::of(201), &api, &[]);
-    let first = rows(&place.store(), "faq");
+    let place = paid(backend, &Faq::of(201), &api, &[]);
+    let first = place.rows("faq");
     let report = place.migrate("faq.xlsx", &["--collection", "copy"]);
     counts(
         &report,
@@ -263,27 +259,26 @@ fn a_second_collection_of_the_same_faq_costs_nothing() {
     );
     assert_eq!(report["collection"], "copy");
     assert_eq!(api.requests(), 21);
-    assert_eq!(rows(&place.store(), "faq"), first);
-    assert_eq!(rows(&place.store(), "copy").len(), 201);
+    assert_eq!(place.rows("faq"), first);
+    assert_eq!(place.rows("copy").len(), 201);
 
     // A sync is of one collection: an edit shows in that one only.
     place.save("faq.xlsx", &Faq::of(190));
     let report = place.migrate("faq.xlsx", &["--collection", "copy"]);
     counts(&report, &[("deleted", 11), ("requests", 0)]);
-    assert_eq!(rows(&place.store(), "faq"), first);
+    assert_eq!(place.rows("faq"), first);
 }
 
-#[test]
-fn a_second_source_of_a_collection_touches_nothing_of_the_first() {
+fn a_second_source_of_a_collection_touches_nothing_of_the_first(backend: Backend) {
     for ids in [false, true] {
         let api = api();
-        let place = Place::stub(&api);
+        let place = backend.stub(&api);
         let all = if ids { Faq::with_ids(40) } else { Faq::of(40) };
         let (first, second) = (Faq(all.0[..20].to_vec()), Faq(all.0[20..].to_vec()));
         place.save("first.csv", &first);
         place.save("second.csv", &second);
         place.migrate("first.csv", &[]);
-        let before = rows(&place.store(), "faq");
+        let before = place.rows("faq");
         let report = place.migrate("second.csv", &[]);
         counts(
             &report,
@@ -297,7 +292,7 @@ fn a_second_source_of_a_collection_touches_nothing_of_the_first() {
         place.save("second.csv", &second.edited(|entries| entries.truncate(18)));
         let report = place.migrate("second.csv", &[]);
         counts(&report, &[("deleted", 2), ("requests", 0)]);
-        let after = rows(&place.store(), "faq");
+        let after = place.rows("faq");
         assert_eq!(after.len(), 38);
         for (id, row) in before {
             assert_eq!(after.get(&id), Some(&row));
@@ -306,9 +301,8 @@ fn a_second_source_of_a_collection_touches_nothing_of_the_first() {
     }
 }
 
-#[test]
-fn an_id_of_another_source_is_not_taken_over() {
-    let place = Place::hash();
+fn an_id_of_another_source_is_not_taken_over(backend: Backend) {
+    let place = backend.hash();
     place.save("first.csv", &Faq::with_ids(5));
     place.migrate("first.csv", &[]);
     let mut second = Faq(vec![Entry::number(50), Entry::number(51)]);
@@ -321,4 +315,13 @@ fn an_id_of_another_source_is_not_taken_over() {
         .expect(2)
         .says(&["t1", "--collection"]);
     assert!(place.data() == before);
+}
+
+on_every_store! {
+    an_edit_costs_what_it_changes,
+    hits_cite_the_row_where_the_answer_stands_now,
+    identical_texts_are_billed_once,
+    a_second_collection_of_the_same_faq_costs_nothing,
+    a_second_source_of_a_collection_touches_nothing_of_the_first,
+    an_id_of_another_source_is_not_taken_over,
 }

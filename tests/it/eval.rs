@@ -1,10 +1,10 @@
 //! Accuracy on questions whose answers are known.
 
-use integration_tests::{Faq, Place};
+use integration_tests::{Backend, Faq, Place, on_every_store};
 use serde_json::json;
 
-fn filled() -> Place {
-    let place = Place::hash();
+fn filled(backend: Backend) -> Place {
+    let place = backend.hash();
     place.save("faq.csv", &Faq::with_ids(30));
     place.migrate("faq.csv", &[]);
     place
@@ -19,9 +19,8 @@ const JSONL: &str = r#"{"id": "1", "query": "Как оформить карту?
 const CSV: &str = "id,query,gold,lang,category\n1,Как оформить карту?,t0,ru,К\n,оформить вклад,t1|t16,ru,\n\
     ,оформить кредит,t29,ru,\n,Какая завтра погода?,,ru,\n";
 
-#[test]
-fn both_formats_of_golden_questions_give_the_same_figures() {
-    let place = filled();
+fn both_formats_of_golden_questions_give_the_same_figures(backend: Backend) {
+    let place = filled(backend);
     // Ids in a golden file are optional, so some rows have one and some have none.
     place.write("golden.jsonl", JSONL);
     place.write("golden.csv", CSV);
@@ -44,9 +43,8 @@ fn both_formats_of_golden_questions_give_the_same_figures() {
     assert!(misses[0]["got"].as_array().unwrap().len() >= 3);
 }
 
-#[test]
-fn a_gate_closes_with_its_own_exit_code() {
-    let place = filled();
+fn a_gate_closes_with_its_own_exit_code(backend: Backend) {
+    let place = filled(backend);
     let golden = r#"{"query": "Как оформить карту?", "gold": ["t0"]}
 {"query": "оформить кредит", "gold": ["t29"]}
 "#;
@@ -68,7 +66,7 @@ fn a_gate_closes_with_its_own_exit_code() {
 
 #[test]
 fn a_gate_of_no_number_is_none() {
-    let place = filled();
+    let place = filled(Backend::Sqlite);
     place.write("golden.jsonl", JSONL);
     for least in ["nan", "2", "-0.1", "101%", "high"] {
         let flag = format!("--min-top3={least}");
@@ -79,7 +77,7 @@ fn a_gate_of_no_number_is_none() {
 
 #[test]
 fn ids_that_the_collection_does_not_have_are_named() {
-    let place = filled();
+    let place = filled(Backend::Sqlite);
     let golden: String = (0..12)
         .map(|number| {
             format!(
@@ -94,10 +92,9 @@ fn ids_that_the_collection_does_not_have_are_named() {
     run.says(&["golden.jsonl", "12 ids", "gone00", "gone09 and 2 more"]);
 }
 
-#[test]
-fn questions_are_asked_in_batches() {
+fn questions_are_asked_in_batches(backend: Backend) {
     let api = crate::support::api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     place.save("faq.csv", &Faq::with_ids(30));
     place.migrate("faq.csv", &[]);
     let before = api.requests();
@@ -117,7 +114,7 @@ fn questions_are_asked_in_batches() {
 
 #[test]
 fn a_golden_file_that_is_none_is_explained() {
-    let place = filled();
+    let place = filled(Backend::Sqlite);
     place.write("empty.jsonl", "");
     place.write("other.csv", "a,b\n1,2\n");
     for (name, says) in [
@@ -133,4 +130,10 @@ fn a_golden_file_that_is_none_is_explained() {
         .run(&["eval", "golden.jsonl", "--collection", "other"])
         .expect(2);
     run.says(&["other", "smart-support migrate"]);
+}
+
+on_every_store! {
+    both_formats_of_golden_questions_give_the_same_figures,
+    a_gate_closes_with_its_own_exit_code,
+    questions_are_asked_in_batches,
 }

@@ -1,19 +1,18 @@
 //! A broken export must not empty a store.
 
-use integration_tests::{Entry, Faq, Place, rows};
+use integration_tests::{Backend, Entry, Faq, Place, on_every_store};
 
 use crate::support::counts;
 
-fn filled(rows: usize) -> (Place, Faq) {
-    let place = Place::hash();
+fn filled(backend: Backend, rows: usize) -> (Place, Faq) {
+    let place = backend.hash();
     let faq = Faq::with_ids(rows);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
     (place, faq)
 }
 
-#[test]
-fn more_than_a_fifth_is_not_deleted_unasked() {
+fn more_than_a_fifth_is_not_deleted_unasked(backend: Backend) {
     // (rows left of 20, flags, exit code)
     let cases: &[(usize, &[&str], i32)] = &[
         (16, &[], 0),
@@ -25,7 +24,7 @@ fn more_than_a_fifth_is_not_deleted_unasked() {
         (1, &["--allow-delete", "95%"], 0),
     ];
     for (left, flags, code) in cases {
-        let (place, faq) = filled(20);
+        let (place, faq) = filled(backend, 20);
         place.save("faq.csv", &faq.edited(|entries| entries.truncate(*left)));
         let before = place.data();
         for command in ["sync", "migrate"] {
@@ -38,16 +37,15 @@ fn more_than_a_fifth_is_not_deleted_unasked() {
                     .says(&[&format!("{gone} of 20 rows"), &remedy]);
                 assert!(place.data() == before, "a refused sync wrote to the store");
             } else {
-                assert_eq!(rows(&place.store(), "faq").len(), *left);
+                assert_eq!(place.rows("faq").len(), *left);
             }
         }
     }
 }
 
-#[test]
-fn an_empty_source_deletes_nothing_unasked() {
+fn an_empty_source_deletes_nothing_unasked(backend: Backend) {
     for name in ["faq.csv", "faq.xlsx"] {
-        let place = Place::hash();
+        let place = backend.hash();
         // Five rows of a thousand would pass for a share; nothing at all never does.
         place.save(name, &Faq::of(5));
         place.migrate(name, &[]);
@@ -59,17 +57,16 @@ fn an_empty_source_deletes_nothing_unasked() {
         assert!(place.data() == before);
         let report = place.json(&["sync", "--faq-path", name, "--allow-delete", "5"]);
         counts(&report, &[("deleted", 5), ("total", 0)]);
-        assert_eq!(rows(&place.store(), "faq").len(), 0);
+        assert_eq!(place.rows("faq").len(), 0);
     }
 }
 
-#[test]
-fn a_source_that_cannot_be_read_in_full_deletes_nothing() {
-    let place = Place::hash();
+fn a_source_that_cannot_be_read_in_full_deletes_nothing(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::of(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
     // Row 4 of the file has lost its texts, row 21 is gone: either may be any of the stored ones.
     let broken = faq.edited(|entries| {
         entries[2].question.clear();
@@ -96,14 +93,13 @@ fn a_source_that_cannot_be_read_in_full_deletes_nothing() {
     assert_eq!(failed[0]["row"], 4);
     assert!(!failed[0]["reason"].as_str().unwrap().is_empty());
     assert!(report["coverage"].as_f64().unwrap() < 1.0);
-    let after = rows(&place.store(), "faq");
+    let after = place.rows("faq");
     assert_eq!(after.len(), 21);
     assert!(before.keys().all(|id| after.contains_key(id)));
 }
 
-#[test]
-fn a_broken_row_with_an_id_protects_only_itself() {
-    let (place, faq) = filled(20);
+fn a_broken_row_with_an_id_protects_only_itself(backend: Backend) {
+    let (place, faq) = filled(backend, 20);
     let broken = faq.edited(|entries| {
         entries[2].question.clear();
         entries[2].answer.clear();
@@ -116,12 +112,11 @@ fn a_broken_row_with_an_id_protects_only_itself() {
     let report = run.json();
     counts(&report, &[("deleted", 1), ("withheld", 1)]);
     assert_eq!(report["failed"][0]["id"], "t2");
-    let after = rows(&place.store(), "faq");
+    let after = place.rows("faq");
     assert!(after.contains_key("t2") && !after.contains_key("t19"));
 }
 
-#[test]
-fn a_text_that_the_provider_refuses_costs_only_itself() {
+fn a_text_that_the_provider_refuses_costs_only_itself(backend: Backend) {
     use crate::support::DIMENSIONS;
     use integration_tests::{Reply, StubApi};
     let poison = Entry::number(13).question;
@@ -132,7 +127,7 @@ fn a_text_that_the_provider_refuses_costs_only_itself() {
         }
         Reply::Vectors
     });
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     place.save("faq.csv", &Faq::with_ids(30));
     let run = place
         .run(&["migrate", "--faq-path", "faq.csv", "--json"])
@@ -141,6 +136,14 @@ fn a_text_that_the_provider_refuses_costs_only_itself() {
     counts(&report, &[("new", 29), ("embedded", 29)]);
     assert_eq!(report["failed"][0]["id"], "t13");
     assert_eq!(report["failed"][0]["row"], 15);
-    assert_eq!(rows(&place.store(), "faq").len(), 29);
+    assert_eq!(place.rows("faq").len(), 29);
     crate::support::billed_once(&api, 29);
+}
+
+on_every_store! {
+    more_than_a_fifth_is_not_deleted_unasked,
+    an_empty_source_deletes_nothing_unasked,
+    a_source_that_cannot_be_read_in_full_deletes_nothing,
+    a_broken_row_with_an_id_protects_only_itself,
+    a_text_that_the_provider_refuses_costs_only_itself,
 }

@@ -2,27 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use integration_tests::{Entry, Faq, Place, rows, texts};
+use integration_tests::{Backend, Entry, Faq, on_every_store};
 
 const ROWS: usize = 30;
 
 /// Migrates, edits, migrates again. Ids by question, before and after.
-fn edited(edit: fn(&mut Vec<Entry>)) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
-    let place = Place::hash();
+fn edited(
+    backend: Backend,
+    edit: fn(&mut Vec<Entry>),
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let place = backend.hash();
     let faq = Faq::of(ROWS);
     place.save("faq.xlsx", &faq);
     place.migrate("faq.xlsx", &[]);
-    let before = texts(&place.store());
+    let before = place.texts();
     assert_eq!(before.len(), ROWS);
     let faq = faq.edited(edit);
     place.save("faq.xlsx", &faq);
     place.migrate("faq.xlsx", &[]);
-    assert_eq!(rows(&place.store(), "faq").len(), faq.0.len());
-    (before, texts(&place.store()))
+    assert_eq!(place.rows("faq").len(), faq.0.len());
+    (before, place.texts())
 }
 
-#[test]
-fn an_edited_row_keeps_its_id() {
+fn an_edited_row_keeps_its_id(backend: Backend) {
     type Edit = fn(&mut Vec<Entry>);
     let cases: &[(&str, Edit)] = &[
         ("moved to the end", |entries| entries.rotate_left(1)),
@@ -52,22 +54,22 @@ fn an_edited_row_keeps_its_id() {
         }),
     ];
     for (what, edit) in cases {
-        let (before, after) = edited(*edit);
+        let (before, after) = edited(backend, *edit);
         assert_eq!(before, after, "{what}");
     }
 }
 
-#[test]
-fn an_edited_question_keeps_its_id() {
-    let (before, after) = edited(|entries| entries[5].question = "Как снять лимит?".to_owned());
+fn an_edited_question_keeps_its_id(backend: Backend) {
+    let (before, after) = edited(backend, |entries| {
+        entries[5].question = "Как снять лимит?".to_owned()
+    });
     let old = &before[&Entry::number(5).question];
     assert_eq!(after.get("Как снять лимит?"), Some(old));
     assert_eq!(after.len(), ROWS);
 }
 
-#[test]
-fn an_inserted_row_gets_a_new_id_and_the_others_keep_theirs() {
-    let (before, after) = edited(|entries| {
+fn an_inserted_row_gets_a_new_id_and_the_others_keep_theirs(backend: Backend) {
+    let (before, after) = edited(backend, |entries| {
         entries.insert(0, Entry::number(100));
         entries.insert(10, Entry::number(101));
     });
@@ -80,9 +82,8 @@ fn an_inserted_row_gets_a_new_id_and_the_others_keep_theirs() {
     }
 }
 
-#[test]
-fn the_id_of_a_deleted_row_is_not_given_to_another() {
-    let (before, after) = edited(|entries| {
+fn the_id_of_a_deleted_row_is_not_given_to_another(backend: Backend) {
+    let (before, after) = edited(backend, |entries| {
         entries.remove(5);
         entries.push(Entry {
             category: "Разное".to_owned(),
@@ -93,9 +94,8 @@ fn the_id_of_a_deleted_row_is_not_given_to_another() {
     assert!(!after.values().any(|id| id == gone));
 }
 
-#[test]
-fn exact_duplicates_survive() {
-    let place = Place::hash();
+fn exact_duplicates_survive(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::of(10).edited(|entries| {
         entries.push(entries[0].clone());
         entries.push(entries[0].clone());
@@ -103,7 +103,7 @@ fn exact_duplicates_survive() {
     place.save("faq.xlsx", &faq);
     let report = place.migrate("faq.xlsx", &[]);
     assert_eq!(report["new"], 12);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
     assert_eq!(before.len(), 12);
     let report = place.migrate("faq.xlsx", &[]);
     assert_eq!(report["unchanged"], 12);
@@ -116,15 +116,14 @@ fn exact_duplicates_survive() {
     place.save("faq.xlsx", &faq);
     let report = place.migrate("faq.xlsx", &[]);
     assert_eq!(report["deleted"], 1);
-    let after = rows(&place.store(), "faq");
+    let after = place.rows("faq");
     assert_eq!(after.len(), 11);
     assert!(after.keys().all(|id| before.contains_key(id)));
 }
 
-#[test]
-fn a_workbook_under_another_name_is_the_same_faq() {
+fn a_workbook_under_another_name_is_the_same_faq(backend: Backend) {
     for ids in [false, true] {
-        let place = Place::hash();
+        let place = backend.hash();
         let faq = if ids {
             Faq::with_ids(ROWS)
         } else {
@@ -132,27 +131,26 @@ fn a_workbook_under_another_name_is_the_same_faq() {
         };
         place.save("faq.xlsx", &faq);
         place.migrate("faq.xlsx", &[]);
-        let before = rows(&place.store(), "faq");
+        let before = place.rows("faq");
         place.save("faq (final) 2.xlsx", &faq);
         let report = place.migrate("faq (final) 2.xlsx", &[]);
         assert_eq!(report["unchanged"], ROWS);
         assert_eq!(report["requests"], 0);
-        assert_eq!(rows(&place.store(), "faq"), before);
+        assert_eq!(place.rows("faq"), before);
 
         place.save("elsewhere/faq.xlsx", &faq);
         let report = place.migrate("elsewhere/faq.xlsx", &[]);
         assert_eq!(report["unchanged"], ROWS);
-        assert_eq!(rows(&place.store(), "faq"), before);
+        assert_eq!(place.rows("faq"), before);
     }
 }
 
-#[test]
-fn a_renamed_and_edited_workbook_is_the_same_faq() {
-    let place = Place::hash();
+fn a_renamed_and_edited_workbook_is_the_same_faq(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::of(ROWS);
     place.save("january.xlsx", &faq);
     place.migrate("january.xlsx", &[]);
-    let before = texts(&place.store());
+    let before = place.texts();
     let faq = faq.edited(|entries| {
         entries[3].answer = "Совсем другой ответ.".to_owned();
         entries.push(Entry::number(100));
@@ -163,11 +161,21 @@ fn a_renamed_and_edited_workbook_is_the_same_faq() {
         (&report["new"], &report["modified"]),
         (&1.into(), &1.into())
     );
-    let after = texts(&place.store());
+    let after = place.texts();
     assert_eq!(after.len(), ROWS + 1);
     assert!(
         before
             .iter()
             .all(|(question, id)| after.get(question) == Some(id))
     );
+}
+
+on_every_store! {
+    an_edited_row_keeps_its_id,
+    an_edited_question_keeps_its_id,
+    an_inserted_row_gets_a_new_id_and_the_others_keep_theirs,
+    the_id_of_a_deleted_row_is_not_given_to_another,
+    exact_duplicates_survive,
+    a_workbook_under_another_name_is_the_same_faq,
+    a_renamed_and_edited_workbook_is_the_same_faq,
 }

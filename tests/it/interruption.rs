@@ -1,26 +1,22 @@
 //! Runs that end before their time: what was paid stays paid, readers notice nothing, and running again is right.
 
-use integration_tests::{Faq, Outcome, Place, rows, scalar};
+use integration_tests::{Backend, Faq, Outcome, Place, on_every_store};
 
 use crate::support::{
     Failing, Stopping, api, billed_once, counts, stopping_at, unauthorized, unavailable,
 };
 
-#[test]
-fn a_first_run_that_fails_is_resumed() {
+fn a_first_run_that_fails_is_resumed(backend: Backend) {
     for (failure, code) in [(unauthorized(), 2), (unavailable(), 75)] {
         let provider = Failing::after(5, failure);
-        let place = Place::stub(&provider.api);
+        let place = backend.stub(&provider.api);
         place.save("faq.xlsx", &Faq::of(201));
         let run = place.run(&["migrate", "--faq-path", "faq.xlsx", "--json"]);
         run.expect(code)
             .prints_nothing()
             .says(&["50 of 201 vectors are stored"]);
         // Nothing is visible before everything is there.
-        assert_eq!(
-            scalar(&place.store(), "SELECT count(*) FROM embedding_records"),
-            0
-        );
+        assert_eq!(place.scalar("SELECT count(*) FROM embedding_records"), 0);
         assert_eq!(place.json(&["validate"])["ok"], true);
 
         provider.mend();
@@ -42,14 +38,13 @@ fn a_first_run_that_fails_is_resumed() {
     }
 }
 
-#[test]
-fn a_daily_sync_that_fails_leaves_readers_what_they_had() {
+fn a_daily_sync_that_fails_leaves_readers_what_they_had(backend: Backend) {
     let provider = Failing::after(usize::MAX, unavailable());
-    let place = Place::stub(&provider.api);
+    let place = backend.stub(&provider.api);
     let faq = Faq::with_ids(100);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
     place.save(
         "faq.csv",
         &faq.edited(|entries| {
@@ -61,7 +56,7 @@ fn a_daily_sync_that_fails_leaves_readers_what_they_had() {
     provider.fail_after(2);
     let run = place.run(&["sync", "--faq-path", "faq.csv"]).expect(75);
     run.says(&["20 of 30 vectors are stored"]);
-    assert_eq!(rows(&place.store(), "faq"), before);
+    assert_eq!(place.rows("faq"), before);
     provider.mend();
     let report = place.json(&["sync", "--faq-path", "faq.csv"]);
     counts(
@@ -76,10 +71,9 @@ fn a_daily_sync_that_fails_leaves_readers_what_they_had() {
     billed_once(&provider.api, 130);
 }
 
-#[test]
-fn a_recompute_pays_everything_once_and_flips_at_once() {
+fn a_recompute_pays_everything_once_and_flips_at_once(backend: Backend) {
     let api = api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     place.save("faq.xlsx", &Faq::of(201));
     let first = place.migrate("faq.xlsx", &[]);
     let report = place.migrate("faq.xlsx", &["--force-recompute"]);
@@ -110,14 +104,13 @@ fn a_recompute_pays_everything_once_and_flips_at_once() {
     assert_eq!(report["mode"], "forced");
 }
 
-#[test]
-fn a_recompute_that_fails_is_resumed_and_readers_keep_the_old_version() {
+fn a_recompute_that_fails_is_resumed_and_readers_keep_the_old_version(backend: Backend) {
     let provider = Failing::after(usize::MAX, unauthorized());
-    let place = Place::stub(&provider.api);
+    let place = backend.stub(&provider.api);
     let faq = Faq::of(201);
     place.save("faq.xlsx", &faq);
     let first = place.migrate("faq.xlsx", &[]);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
 
     provider.fail_after(5);
     let args = [
@@ -128,7 +121,7 @@ fn a_recompute_that_fails_is_resumed_and_readers_keep_the_old_version() {
         "--json",
     ];
     place.run(&args).expect(2).prints_nothing();
-    assert_eq!(rows(&place.store(), "faq"), before);
+    assert_eq!(place.rows("faq"), before);
     provider.mend();
     let found = place.json(&["search", &faq.0[7].text(), "-k", "1"]);
     assert_eq!(found["hits"][0]["question"], faq.0[7].question.as_str());
@@ -160,10 +153,9 @@ fn kill_during_call(place: &Place, server: &Stopping, args: &[&str], meanwhile: 
     server.release();
 }
 
-#[test]
-fn a_killed_first_run_is_resumed() {
+fn a_killed_first_run_is_resumed(backend: Backend) {
     let server = stopping_at(5, unavailable());
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     place.save("faq.xlsx", &Faq::of(201));
     let args = ["migrate", "--faq-path", "faq.xlsx", "--concurrency", "1"];
     kill_during_call(&place, &server, &args, || {});
@@ -180,18 +172,17 @@ fn a_killed_first_run_is_resumed() {
     );
 }
 
-#[test]
-fn a_killed_recompute_is_resumed_and_readers_never_see_a_mixture() {
+fn a_killed_recompute_is_resumed_and_readers_never_see_a_mixture(backend: Backend) {
     let paid = api();
-    let mut place = Place::stub(&paid);
+    let mut place = backend.stub(&paid);
     let faq = Faq::of(201);
     place.save("faq.xlsx", &faq);
     let first = place.migrate("faq.xlsx", &[]);
 
     let server = stopping_at(5, unavailable());
     place.use_stub(&server.api);
-    let mut reader = Place::stub(&paid);
-    reader.set("SQLITE_DB_PATH", place.store());
+    let mut reader = backend.stub(&paid);
+    reader.share_store_of(&place);
     let args = [
         "migrate",
         "--faq-path",
@@ -216,9 +207,8 @@ fn a_killed_recompute_is_resumed_and_readers_never_see_a_mixture() {
     billed_once(&server.api, 201);
 }
 
-#[test]
-fn two_runs_at_once_end_in_one_complete_store() {
-    let place = Place::hash();
+fn two_runs_at_once_end_in_one_complete_store(backend: Backend) {
+    let place = backend.hash();
     place.save("faq.csv", &Faq::with_ids(100));
     place.run(&["schema", "migrate"]).ok();
     let mut children: Vec<_> = (0..3)
@@ -233,9 +223,19 @@ fn two_runs_at_once_end_in_one_complete_store() {
     for child in &mut children {
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
-    assert_eq!(rows(&place.store(), "faq").len(), 100);
+    assert_eq!(place.rows("faq").len(), 100);
     assert_eq!(
         place.json(&["validate", "--faq-path", "faq.csv"])["ok"],
         true
     );
+}
+
+on_every_store! {
+    a_first_run_that_fails_is_resumed,
+    a_daily_sync_that_fails_leaves_readers_what_they_had,
+    a_recompute_pays_everything_once_and_flips_at_once,
+    a_recompute_that_fails_is_resumed_and_readers_keep_the_old_version,
+    a_killed_first_run_is_resumed,
+    a_killed_recompute_is_resumed_and_readers_never_see_a_mixture,
+    two_runs_at_once_end_in_one_complete_store,
 }

@@ -1,15 +1,13 @@
 //! Cache, schema, completions, and what `validate` finds.
 
-use integration_tests::{Faq, Place, rows, scalar};
-use rusqlite::Connection;
+use integration_tests::{Backend, Faq, Place, on_every_store};
 use serde_json::{Value, json};
 
 use crate::support::{Failing, counts, unauthorized};
 
-#[test]
-fn a_vector_that_no_row_needs_is_kept_until_it_is_pruned() {
+fn a_vector_that_no_row_needs_is_kept_until_it_is_pruned(backend: Backend) {
     let api = crate::support::api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -42,7 +40,7 @@ fn a_vector_that_no_row_needs_is_kept_until_it_is_pruned() {
         &pruned,
         &[("removed", 2), ("vectors", 18), ("unreferenced", 0)],
     );
-    assert_eq!(rows(&place.store(), "faq").len(), 18);
+    assert_eq!(place.rows("faq").len(), 18);
     assert_eq!(
         place.json(&["validate", "--faq-path", "faq.csv"])["ok"],
         true
@@ -50,10 +48,9 @@ fn a_vector_that_no_row_needs_is_kept_until_it_is_pruned() {
     counts(&place.json(&["cache", "prune"]), &[("removed", 0)]);
 }
 
-#[test]
-fn pruning_does_not_take_what_an_interrupted_recompute_has_paid() {
+fn pruning_does_not_take_what_an_interrupted_recompute_has_paid(backend: Backend) {
     let provider = Failing::after(usize::MAX, unauthorized());
-    let place = Place::stub(&provider.api);
+    let place = backend.stub(&provider.api);
     place.save("faq.csv", &Faq::of(100));
     place.migrate("faq.csv", &[]);
     provider.fail_after(4);
@@ -67,10 +64,9 @@ fn pruning_does_not_take_what_an_interrupted_recompute_has_paid() {
     assert_eq!(provider.api.billed().len(), 200);
 }
 
-#[test]
-fn pruning_does_not_take_what_an_interrupted_first_run_has_paid() {
+fn pruning_does_not_take_what_an_interrupted_first_run_has_paid(backend: Backend) {
     let provider = Failing::after(4, unauthorized());
-    let place = Place::stub(&provider.api);
+    let place = backend.stub(&provider.api);
     place.save("faq.csv", &Faq::of(100));
     place.run(&["migrate", "--faq-path", "faq.csv"]).expect(2);
     counts(&place.json(&["cache", "prune"]), &[("removed", 0)]);
@@ -79,9 +75,8 @@ fn pruning_does_not_take_what_an_interrupted_first_run_has_paid() {
     counts(&report, &[("embedded", 60), ("reused", 40)]);
 }
 
-#[test]
-fn a_schema_is_shown_and_applied_once() {
-    let place = Place::hash();
+fn a_schema_is_shown_and_applied_once(backend: Backend) {
+    let place = backend.hash();
     let first = place.json(&["schema", "migrate"]);
     assert_eq!(first["current"], first["latest"]);
     assert_eq!(first["pending"], json!([]));
@@ -108,16 +103,6 @@ fn completions_come_whatever_the_settings_are() {
             "{shell}"
         );
     }
-}
-
-/// Damages a store behind the product's back.
-fn damage(place: &Place, statement: &str) {
-    let connection = Connection::open(place.store()).unwrap();
-    connection
-        .pragma_update(None, "foreign_keys", false)
-        .unwrap();
-    connection.execute_batch(statement).unwrap();
-    connection.close().unwrap();
 }
 
 #[test]
@@ -147,7 +132,7 @@ fn a_damaged_store_is_found_out() {
         let place = Place::hash();
         place.save("faq.csv", &Faq::of(20));
         place.migrate("faq.csv", &[]);
-        damage(&place, statement);
+        place.execute(statement);
         let before = place.data();
         let run = place.run(&["validate", "--json"]).expect(4);
         let report = run.json();
@@ -165,9 +150,8 @@ fn a_damaged_store_is_found_out() {
     }
 }
 
-#[test]
-fn a_source_that_has_changed_is_a_difference() {
-    let place = Place::hash();
+fn a_source_that_has_changed_is_a_difference(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -199,10 +183,9 @@ fn a_source_that_has_changed_is_a_difference() {
     assert!(place.data() == before);
 }
 
-#[test]
-fn every_run_is_in_the_ledger() {
+fn every_run_is_in_the_ledger(backend: Backend) {
     let provider = Failing::after(2, unauthorized());
-    let place = Place::stub(&provider.api);
+    let place = backend.stub(&provider.api);
     place.save("faq.csv", &Faq::of(30));
     place
         .run(&["migrate", "--faq-path", "faq.csv", "--concurrency", "1"])
@@ -210,10 +193,9 @@ fn every_run_is_in_the_ledger() {
     provider.mend();
     place.migrate("faq.csv", &[]);
     let sum = |column: &str, state: &str| {
-        scalar(
-            &place.store(),
-            &format!("SELECT coalesce(sum({column}), 0) FROM runs WHERE state = '{state}'"),
-        )
+        place.scalar(&format!(
+            "SELECT coalesce(sum({column}), 0) FROM runs WHERE state = '{state}'"
+        ))
     };
     assert_eq!(
         (
@@ -231,4 +213,13 @@ fn every_run_is_in_the_ledger() {
         ),
         (1, 10, 1)
     );
+}
+
+on_every_store! {
+    a_vector_that_no_row_needs_is_kept_until_it_is_pruned,
+    pruning_does_not_take_what_an_interrupted_recompute_has_paid,
+    pruning_does_not_take_what_an_interrupted_first_run_has_paid,
+    a_schema_is_shown_and_applied_once,
+    a_source_that_has_changed_is_a_difference,
+    every_run_is_in_the_ledger,
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use integration_tests::{Entry, Faq, Place, StubApi, rows};
+use integration_tests::{Backend, Entry, Faq, Place, StubApi, on_every_store};
 
 use crate::support::{api, counts};
 
-fn filled(api: &StubApi) -> (Place, Faq) {
-    let place = Place::stub(api);
+fn filled(backend: Backend, api: &StubApi) -> (Place, Faq) {
+    let place = backend.stub(api);
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -16,10 +16,9 @@ fn filled(api: &StubApi) -> (Place, Faq) {
     (place, edited)
 }
 
-#[test]
-fn another_model_is_refused_with_the_remedy() {
+fn another_model_is_refused_with_the_remedy(backend: Backend) {
     let api = api();
-    let (mut place, faq) = filled(&api);
+    let (mut place, faq) = filled(backend, &api);
     let before = (place.data(), api.requests());
     place.set("EMBEDDING_MODEL_NAME", "another-model");
     for args in [
@@ -48,10 +47,9 @@ fn another_model_is_refused_with_the_remedy() {
     assert_eq!(place.search(&[&faq.0[3].text(), "-k", "1"]), ["t3"]);
 }
 
-#[test]
-fn another_provider_is_refused_on_a_store_that_has_one() {
+fn another_provider_is_refused_on_a_store_that_has_one(backend: Backend) {
     let api = api();
-    let (mut place, _) = filled(&api);
+    let (mut place, _) = filled(backend, &api);
     place.set("EMBEDDING_PROVIDER", "hash");
     let before = place.data();
     for args in [&["sync", "--faq-path", "faq.csv"][..], &["search", "карта"]] {
@@ -64,11 +62,10 @@ fn another_provider_is_refused_on_a_store_that_has_one() {
     assert!(place.data() == before);
 }
 
-#[test]
-fn the_same_name_with_other_dimensions_is_refused() {
+fn the_same_name_with_other_dimensions_is_refused(backend: Backend) {
     let api = api();
-    let (mut place, _) = filled(&api);
-    let before = rows(&place.store(), "faq");
+    let (mut place, _) = filled(backend, &api);
+    let before = place.rows("faq");
     let other = StubApi::start(32, Duration::ZERO);
     place.use_stub(&other);
     let run = place
@@ -76,20 +73,17 @@ fn the_same_name_with_other_dimensions_is_refused() {
         .expect(6)
         .prints_nothing();
     run.says(&["dimension", "64", "32", "--force-recompute"]);
-    assert_eq!(rows(&place.store(), "faq"), before);
-    let stored = integration_tests::scalar(
-        &place.store(),
-        "SELECT count(*) FROM embedding_vectors WHERE length(embedding) <> 4 * 64",
-    );
+    assert_eq!(place.rows("faq"), before);
+    let stored =
+        place.scalar("SELECT count(*) FROM embedding_vectors WHERE length(embedding) <> 4 * 64");
     assert_eq!(stored, 0);
     let run = place.run(&["search", "карта"]).expect(6).prints_nothing();
     run.says(&["64", "32"]);
 }
 
-#[test]
-fn another_recipe_is_refused_with_the_remedy() {
+fn another_recipe_is_refused_with_the_remedy(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api);
+    let (place, _) = filled(backend, &api);
     let before = place.data();
     let args = [
         "sync",
@@ -113,12 +107,19 @@ fn another_recipe_is_refused_with_the_remedy() {
     );
 }
 
-#[test]
-fn no_embedder_is_chosen_in_silence_when_a_key_is_set() {
+fn no_embedder_is_chosen_in_silence_when_a_key_is_set(backend: Backend) {
     let api = api();
-    let mut place = Place::stub(&api);
+    let mut place = backend.stub(&api);
     place.unset("EMBEDDING_PROVIDER");
     place.save("faq.csv", &Faq::of(3));
     let report = place.migrate("faq.csv", &[]);
     assert_eq!(report["model"]["provider"], "openai");
+}
+
+on_every_store! {
+    another_model_is_refused_with_the_remedy,
+    another_provider_is_refused_on_a_store_that_has_one,
+    the_same_name_with_other_dimensions_is_refused,
+    another_recipe_is_refused_with_the_remedy,
+    no_embedder_is_chosen_in_silence_when_a_key_is_set,
 }

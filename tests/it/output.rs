@@ -1,11 +1,11 @@
 //! What goes to stdout and what does not.
 
-use integration_tests::{Faq, Place};
+use integration_tests::{Backend, Faq, Place, on_every_store};
 use serde_json::Value;
 
 /// A place with a store and everything that commands take.
-fn filled() -> Place {
-    let place = Place::hash();
+fn filled(backend: Backend) -> Place {
+    let place = backend.hash();
     place.save("faq.csv", &Faq::with_ids(20));
     place.write(
         "golden.jsonl",
@@ -33,9 +33,8 @@ const COMMANDS: [&[&str]; 15] = [
     &["cache", "stats"],
 ];
 
-#[test]
-fn json_is_one_document_with_the_schema_first() {
-    let place = filled();
+fn json_is_one_document_with_the_schema_first(backend: Backend) {
+    let place = filled(backend);
     for args in COMMANDS.into_iter().chain([&["cache", "prune"][..]]) {
         for more in [
             &["--json"][..],
@@ -52,9 +51,8 @@ fn json_is_one_document_with_the_schema_first() {
     }
 }
 
-#[test]
-fn logs_as_json_are_one_object_a_line() {
-    let place = filled();
+fn logs_as_json_are_one_object_a_line(backend: Backend) {
+    let place = filled(backend);
     for args in [COMMANDS[0], COMMANDS[2], COMMANDS[8]] {
         let run = place.run(&[args, &["--log-format", "json"]].concat()).ok();
         assert!(!run.stderr.is_empty());
@@ -66,9 +64,8 @@ fn logs_as_json_are_one_object_a_line() {
     }
 }
 
-#[test]
-fn quiet_leaves_results_and_warnings() {
-    let place = filled();
+fn quiet_leaves_results_and_warnings(backend: Backend) {
+    let place = filled(backend);
     let run = place.run(&["migrate", "--faq-path", "faq.csv", "-q"]).ok();
     assert_eq!(run.stderr, "");
     let run = place.run(&["search", "Как оформить карту?", "-q"]).ok();
@@ -78,7 +75,7 @@ fn quiet_leaves_results_and_warnings() {
 
 #[test]
 fn colour_is_for_terminals_and_on_request() {
-    let mut place = filled();
+    let mut place = filled(Backend::Sqlite);
     for args in COMMANDS {
         let run = place.run(args).ok();
         assert!(
@@ -98,7 +95,7 @@ fn colour_is_for_terminals_and_on_request() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
-    let place = filled();
+    let place = filled(Backend::Sqlite);
     let mut command = place.command(&["config", "show"]);
     command.stdout(std::process::Stdio::piped());
     command.stderr(std::process::Stdio::piped());
@@ -136,4 +133,10 @@ fn help_names_the_commands_and_hides_the_password_flag() {
         assert!(!place.run(args).ok().stdout.contains("--postgres-password"));
     }
     assert!(place.files().is_empty());
+}
+
+on_every_store! {
+    json_is_one_document_with_the_schema_first,
+    logs_as_json_are_one_object_a_line,
+    quiet_leaves_results_and_warnings,
 }

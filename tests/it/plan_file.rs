@@ -6,7 +6,7 @@ mod files;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use integration_tests::{Faq, Outcome, Place, Reply, StubApi};
+use integration_tests::{Backend, Faq, Outcome, Place, Reply, StubApi, on_every_store};
 use serde_json::Value;
 
 use crate::support::{api, billed_once, counts, stopping_at};
@@ -15,8 +15,8 @@ const PLAN: [&str; 5] = ["sync", "--faq-path", "faq.csv", "--plan-out", "plan.js
 const APPLY: [&str; 2] = ["apply", "plan.json"];
 
 /// A store of twenty entries, and a source with one edited, one gone, one new.
-fn edited(api: &StubApi) -> Place {
-    let place = Place::stub(api);
+fn edited(backend: Backend, api: &StubApi) -> Place {
+    let place = backend.stub(api);
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -58,10 +58,9 @@ fn stale(place: &Place, api: &StubApi, says: &[&str]) {
     let _ = run.says(&["does not stand any more", &again, "--plan-out plan.json"]);
 }
 
-#[test]
-fn a_plan_names_every_row_and_applying_it_does_what_it_says() {
+fn a_plan_names_every_row_and_applying_it_does_what_it_says(backend: Backend) {
     let api = api();
-    let place = edited(&api);
+    let place = edited(backend, &api);
     let before = place.data();
     let shown = place.json(&PLAN);
     assert!(place.data() == before, "a plan is a dry run");
@@ -144,10 +143,9 @@ fn a_plan_for_a_store_that_is_yet_to_be_created_creates_it() {
     let _ = again.says(&["served none", "smart-support migrate --faq-path"]);
 }
 
-#[test]
-fn a_plan_of_nothing_can_be_applied_as_often_as_one_likes() {
+fn a_plan_of_nothing_can_be_applied_as_often_as_one_likes(backend: Backend) {
     let api = api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     place.save("faq.csv", &Faq::with_ids(20));
     place.migrate("faq.csv", &[]);
     place.json(&PLAN);
@@ -204,10 +202,9 @@ fn a_plan_can_be_applied_from_another_directory_with_what_it_was_made_of() {
         .says(&["for collection help, not for faq (flag)"]);
 }
 
-#[test]
-fn an_edited_source_makes_a_plan_stale() {
+fn an_edited_source_makes_a_plan_stale(backend: Backend) {
     let api = api();
-    let place = edited(&api);
+    let place = edited(backend, &api);
     place.json(&PLAN);
     let source = std::fs::read(place.path("faq.csv")).unwrap();
     place.save("faq.csv", &Faq::with_ids(21));
@@ -220,7 +217,7 @@ fn an_edited_source_makes_a_plan_stale() {
 #[test]
 fn a_source_that_is_gone_is_named() {
     let api = api();
-    let place = edited(&api);
+    let place = edited(Backend::Sqlite, &api);
     place.json(&PLAN);
     std::fs::remove_file(place.path("faq.csv")).unwrap();
     let before = place.data();
@@ -232,10 +229,9 @@ fn a_source_that_is_gone_is_named() {
     assert!(place.data() == before);
 }
 
-#[test]
-fn another_sync_makes_a_plan_stale() {
+fn another_sync_makes_a_plan_stale(backend: Backend) {
     let api = api();
-    let place = edited(&api);
+    let place = edited(backend, &api);
     place.json(&PLAN);
     place.json(&["sync", "--faq-path", "faq.csv", "--only", "t3"]);
     stale(
@@ -245,10 +241,9 @@ fn another_sync_makes_a_plan_stale() {
     );
 }
 
-#[test]
-fn a_change_of_another_collection_is_none_of_its_business() {
+fn a_change_of_another_collection_is_none_of_its_business(backend: Backend) {
     let api = api();
-    let place = edited(&api);
+    let place = edited(backend, &api);
     place.json(&PLAN);
     place.save("other.csv", &Faq::with_ids(5));
     place.migrate("other.csv", &["--collection", "other"]);
@@ -258,10 +253,9 @@ fn a_change_of_another_collection_is_none_of_its_business() {
     );
 }
 
-#[test]
-fn another_active_version_makes_a_plan_stale() {
+fn another_active_version_makes_a_plan_stale(backend: Backend) {
     let api = api();
-    let place = edited(&api);
+    let place = edited(backend, &api);
     let faq = Faq::with_ids(20);
     place.json(&PLAN);
     place.save("old.csv", &faq);
@@ -276,10 +270,9 @@ fn another_active_version_makes_a_plan_stale() {
     );
 }
 
-#[test]
-fn another_model_makes_a_plan_stale() {
+fn another_model_makes_a_plan_stale(backend: Backend) {
     let api = api();
-    let mut place = edited(&api);
+    let mut place = edited(backend, &api);
     place.json(&PLAN);
     place.set("EMBEDDING_MODEL_NAME", "another-model");
     stale(
@@ -300,10 +293,9 @@ fn another_model_makes_a_plan_stale() {
     counts(&place.json(&APPLY), &[("embedded", 2)]);
 }
 
-#[test]
-fn everything_that_moved_is_named_at_once() {
+fn everything_that_moved_is_named_at_once(backend: Backend) {
     let api = api();
-    let mut place = edited(&api);
+    let mut place = edited(backend, &api);
     place.json(&PLAN);
     place.json(&["sync", "--faq-path", "faq.csv"]);
     place.save("faq.csv", &Faq::with_ids(20));
@@ -312,10 +304,9 @@ fn everything_that_moved_is_named_at_once() {
     stale(&place, &api, &says);
 }
 
-#[test]
-fn budgets_of_the_apply_hold() {
+fn budgets_of_the_apply_hold(backend: Backend) {
     let api = api();
-    let mut place = Place::stub(&api);
+    let mut place = backend.stub(&api);
     place.set("EMBEDDING_PRICE", "100");
     place.save("faq.csv", &Faq::with_ids(60));
     place.json(&[
@@ -344,11 +335,10 @@ fn budgets_of_the_apply_hold() {
     billed_once(&api, 60);
 }
 
-#[test]
-fn an_apply_that_is_killed_is_finished_by_a_new_plan_or_by_the_same() {
+fn an_apply_that_is_killed_is_finished_by_a_new_plan_or_by_the_same(backend: Backend) {
     for again in [true, false] {
         let server = stopping_at(4, Reply::Vectors);
-        let place = Place::stub(&server.api);
+        let place = backend.stub(&server.api);
         place.save("faq.csv", &Faq::with_ids(100));
         let plan = [
             "migrate",
@@ -382,10 +372,9 @@ fn an_apply_that_is_killed_is_finished_by_a_new_plan_or_by_the_same() {
     }
 }
 
-#[test]
-fn a_plan_of_a_recompute_is_applied_as_one() {
+fn a_plan_of_a_recompute_is_applied_as_one(backend: Backend) {
     let api = api();
-    let place = edited(&api);
+    let place = edited(backend, &api);
     let args = [&PLAN[..], &["--force-recompute"]].concat();
     let shown = place.json(&args);
     counts(&shown["estimate"], &[("texts", 20)]);
@@ -421,4 +410,18 @@ fn rows_that_cannot_be_read_are_in_no_plan_and_still_reported() {
         .expect(3)
         .json();
     counts(&report, &[("new", 9)]);
+}
+
+on_every_store! {
+    a_plan_names_every_row_and_applying_it_does_what_it_says,
+    a_plan_of_nothing_can_be_applied_as_often_as_one_likes,
+    an_edited_source_makes_a_plan_stale,
+    another_sync_makes_a_plan_stale,
+    a_change_of_another_collection_is_none_of_its_business,
+    another_active_version_makes_a_plan_stale,
+    another_model_makes_a_plan_stale,
+    everything_that_moved_is_named_at_once,
+    budgets_of_the_apply_hold,
+    an_apply_that_is_killed_is_finished_by_a_new_plan_or_by_the_same,
+    a_plan_of_a_recompute_is_applied_as_one,
 }

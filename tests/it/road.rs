@@ -1,7 +1,7 @@
 //! The main road: migrate, migrate again, ask, check, look.
 
 use insta::assert_snapshot;
-use integration_tests::{Faq, Place, TEMPLATES, fixture_path, rows, scalar};
+use integration_tests::{Backend, Faq, Place, TEMPLATES, fixture_path, on_every_store};
 use serde_json::Value;
 
 use crate::support::{api, counts};
@@ -110,7 +110,7 @@ fn walk(place: &Place) -> Value {
         "a run with nothing to do wrote to the store"
     );
     assert_eq!(
-        scalar(&place.store(), "SELECT count(*) FROM embedding_records"),
+        place.scalar("SELECT count(*) FROM embedding_records"),
         TEMPLATES as i64
     );
 
@@ -154,9 +154,8 @@ fn walk(place: &Place) -> Value {
     first
 }
 
-#[test]
-fn a_fresh_checkout_is_migrated_and_answers() {
-    let place = Place::hash();
+fn a_fresh_checkout_is_migrated_and_answers(backend: Backend) {
+    let place = backend.hash();
     let report = walk(&place);
     assert_eq!(report["model"]["provider"], "hash");
 
@@ -186,10 +185,9 @@ fn a_fresh_checkout_is_migrated_and_answers() {
     assert_eq!(best["category"], "Карты");
 }
 
-#[test]
-fn an_api_is_asked_once_per_batch_and_never_again() {
+fn an_api_is_asked_once_per_batch_and_never_again(backend: Backend) {
     let api = api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     let report = walk(&place);
     counts(&report, &[("requests", 21)]);
     assert_eq!(report["model"]["provider"], "openai");
@@ -197,7 +195,7 @@ fn an_api_is_asked_once_per_batch_and_never_again() {
     assert_eq!(report["model"]["dimensions"], 64);
     assert_eq!(api.requests(), 21);
 
-    let stored = rows(&place.store(), "faq");
+    let stored = place.rows("faq");
     let row = stored.values().next().unwrap();
     let question = format!("{}\n{}", row.question, row.answer);
     // The stub's vectors depend on the text alone, so only the very text that was embedded finds its row for sure.
@@ -223,13 +221,12 @@ fn ollama_is_spoken_to_in_its_own_words() {
     );
 }
 
-#[test]
-fn formats_of_one_faq_give_one_store() {
+fn formats_of_one_faq_give_one_store(backend: Backend) {
     let texts = ["faq.xlsx", "faq.csv", "faq.jsonl"].map(|name| {
-        let place = Place::hash();
+        let place = backend.hash();
         place.save(name, &Faq::with_ids(20));
         place.migrate(name, &[]);
-        let rows = rows(&place.store(), "faq").into_iter();
+        let rows = place.rows("faq").into_iter();
         rows.map(|(id, row)| (id, row.question, row.answer, row.category, row.vector))
             .collect::<Vec<_>>()
     });
@@ -238,15 +235,11 @@ fn formats_of_one_faq_give_one_store() {
     assert_eq!(texts[0], texts[2]);
 }
 
-#[test]
-fn parts_of_a_migration_can_be_run_alone() {
-    let place = Place::hash();
+fn parts_of_a_migration_can_be_run_alone(backend: Backend) {
+    let place = backend.hash();
     place.save("faq.csv", &Faq::of(10));
     place.run(&["migrate", "--migrate-schema"]).ok();
-    assert_eq!(
-        scalar(&place.store(), "SELECT count(*) FROM embedding_records"),
-        0
-    );
+    assert_eq!(place.scalar("SELECT count(*) FROM embedding_records"), 0);
 
     let report = place.migrate("faq.csv", &["--no-verify", "--metadata-dir", "reports"]);
     assert_eq!(report["validation"], Value::Null);
@@ -261,9 +254,8 @@ fn parts_of_a_migration_can_be_run_alone() {
     assert!(place.data() == before);
 }
 
-#[test]
-fn one_row_can_be_synced_alone() {
-    let place = Place::hash();
+fn one_row_can_be_synced_alone(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::with_ids(10);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -294,7 +286,7 @@ fn one_row_can_be_synced_alone() {
             ("embedded", 2),
         ],
     );
-    assert_eq!(rows(&place.store(), "faq").len(), 10);
+    assert_eq!(place.rows("faq").len(), 10);
 }
 
 #[test]
@@ -310,4 +302,12 @@ fn the_report_reads_like_this() {
         .run(&["search", "Как оформить вклад?", "-k", "2"])
         .ok();
     assert_snapshot!("search_stdout", place.stable(&run.stdout));
+}
+
+on_every_store! {
+    a_fresh_checkout_is_migrated_and_answers,
+    an_api_is_asked_once_per_batch_and_never_again,
+    formats_of_one_faq_give_one_store,
+    parts_of_a_migration_can_be_run_alone,
+    one_row_can_be_synced_alone,
 }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use integration_tests::{Faq, Place, open};
+use integration_tests::{Backend, Faq, Place, on_every_store, open};
 use serde_json::{Value, json};
 
 /// Articles with metadata of every type.
-fn articles() -> Place {
-    let place = Place::hash();
+fn articles(backend: Backend) -> Place {
+    let place = backend.hash();
     let articles = [
         json!({"id": "a", "question": "Как открыть вклад?", "answer": "В приложении.", "category": "Вклады",
             "year": 2019, "rate": 1.5, "active": true, "code": "007", "Приоритет": "высокий"}),
@@ -28,9 +28,8 @@ fn sorted(mut ids: Vec<String>) -> String {
     ids.join(" ")
 }
 
-#[test]
-fn filters_are_typed() {
-    let place = articles();
+fn filters_are_typed(backend: Backend) {
+    let place = articles(backend);
     let cases: &[(&[&str], &str)] = &[
         (&[], "a b c d"),
         (&["--filter", "year>=2020"], "b c"),
@@ -73,9 +72,8 @@ fn filters_are_typed() {
     }
 }
 
-#[test]
-fn the_best_come_first_and_no_more_than_asked() {
-    let place = articles();
+fn the_best_come_first_and_no_more_than_asked(backend: Backend) {
+    let place = articles(backend);
     let found = place.json(&["search", "Как открыть вклад? В приложении.", "-k", "2"]);
     let hits = found["hits"].as_array().unwrap();
     assert_eq!(hits.len(), 2);
@@ -101,9 +99,8 @@ fn the_best_come_first_and_no_more_than_asked() {
     );
 }
 
-#[test]
-fn entries_that_score_the_same_come_in_the_order_of_their_ids() {
-    let place = Place::hash();
+fn entries_that_score_the_same_come_in_the_order_of_their_ids(backend: Backend) {
+    let place = backend.hash();
     let mut lines = String::new();
     for id in ["z", "b", "m", "a", "y"] {
         let line = json!({"id": id, "question": "Как открыть вклад?", "answer": "В приложении."});
@@ -118,9 +115,8 @@ fn entries_that_score_the_same_come_in_the_order_of_their_ids() {
     );
 }
 
-#[test]
-fn an_entry_with_several_wordings_is_one_hit() {
-    let place = Place::hash();
+fn an_entry_with_several_wordings_is_one_hit(backend: Backend) {
+    let place = backend.hash();
     let lines = [
         json!({"id": "card", "question": "Как заблокировать карту?", "answer": "В приложении.",
             "variants": ["Украли карту, что делать?", "Потерял карту", "Карта пропала"]}),
@@ -162,7 +158,7 @@ fn npy(kind: &str, shape: &str, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_ready_vector_needs_no_embedder() {
-    let mut place = articles();
+    let mut place = articles(Backend::Sqlite);
     let raw = vector(&place.store(), "c");
     let (floats, _) = raw.as_chunks::<4>();
     let wide: Vec<u8> = floats
@@ -204,14 +200,13 @@ fn a_ready_vector_needs_no_embedder() {
     }
 }
 
-#[test]
-fn a_collection_without_entries_answers_with_nothing() {
-    let place = articles();
+fn a_collection_without_entries_answers_with_nothing(backend: Backend) {
+    let place = articles(backend);
     for args in [
         &["search", "вклад", "--collection", "other"][..],
         &["search", "вклад"],
     ] {
-        let empty = Place::hash();
+        let empty = backend.hash();
         let place = if args.len() == 2 { &empty } else { &place };
         if args.len() == 2 {
             place.run(&["schema", "migrate"]).ok();
@@ -225,9 +220,8 @@ fn a_collection_without_entries_answers_with_nothing() {
     }
 }
 
-#[test]
-fn searching_writes_nothing_at_all() {
-    let place = articles();
+fn searching_writes_nothing_at_all(backend: Backend) {
+    let place = articles(backend);
     let before = place.files();
     place.run(&["search", "вклад"]).ok();
     place.run(&["status"]).ok();
@@ -237,9 +231,8 @@ fn searching_writes_nothing_at_all() {
     assert!(place.files() == before);
 }
 
-#[test]
-fn an_edit_is_found_as_soon_as_it_is_synced() {
-    let place = Place::hash();
+fn an_edit_is_found_as_soon_as_it_is_synced(backend: Backend) {
+    let place = backend.hash();
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -247,4 +240,14 @@ fn an_edit_is_found_as_soon_as_it_is_synced() {
     place.save("faq.csv", &edited);
     place.run(&["sync", "--faq-path", "faq.csv"]).ok();
     assert_eq!(place.search(&["почему дождь мокрый", "-k", "1"]), ["t4"]);
+}
+
+on_every_store! {
+    filters_are_typed,
+    the_best_come_first_and_no_more_than_asked,
+    entries_that_score_the_same_come_in_the_order_of_their_ids,
+    an_entry_with_several_wordings_is_one_hit,
+    a_collection_without_entries_answers_with_nothing,
+    searching_writes_nothing_at_all,
+    an_edit_is_found_as_soon_as_it_is_synced,
 }

@@ -1,6 +1,6 @@
 //! What still works when the store does not, and what a dry run leaves behind: nothing.
 
-use integration_tests::{Entry, Faq, Place};
+use integration_tests::{Backend, Entry, Faq, Place, on_every_store};
 use serde_json::Value;
 
 use crate::support::{api, counts};
@@ -48,19 +48,17 @@ fn a_migration_into_memory_says_that_nothing_is_kept() {
     assert!(place.files() == before);
 }
 
-#[test]
-fn without_the_fallback_and_without_a_source_it_says_what_is_missing() {
-    let place = Place::hash();
+fn without_the_fallback_and_without_a_source_it_says_what_is_missing(backend: Backend) {
+    let place = backend.hash();
     let run = place
         .run(&["search", "карта", "--on-store-error", "memory"])
         .expect(2);
     run.prints_nothing().says(&["FAQ_PATH"]);
 }
 
-#[test]
-fn a_dry_run_shows_the_plan_and_writes_nothing() {
+fn a_dry_run_shows_the_plan_and_writes_nothing(backend: Backend) {
     let api = api();
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     let faq = Faq::of(25);
     place.save("faq.csv", &faq);
     let before = place.files();
@@ -124,9 +122,8 @@ fn a_dry_run_shows_the_plan_and_writes_nothing() {
     assert_eq!(report["validation"], Value::Null);
 }
 
-#[test]
-fn a_dry_run_is_refused_for_what_the_run_would_be_refused_for() {
-    let place = Place::hash();
+fn a_dry_run_is_refused_for_what_the_run_would_be_refused_for(backend: Backend) {
+    let place = backend.hash();
     place.save("faq.csv", &Faq::with_ids(20));
     place.migrate("faq.csv", &[]);
     place.save("faq.csv", &Faq::with_ids(10));
@@ -134,4 +131,10 @@ fn a_dry_run_is_refused_for_what_the_run_would_be_refused_for() {
         .run(&["sync", "--faq-path", "faq.csv", "--dry-run"])
         .expect(6);
     run.says(&["--allow-delete 10"]);
+}
+
+on_every_store! {
+    a_dry_run_shows_the_plan_and_writes_nothing,
+    a_dry_run_is_refused_for_what_the_run_would_be_refused_for,
+    without_the_fallback_and_without_a_source_it_says_what_is_missing,
 }

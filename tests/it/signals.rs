@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use integration_tests::{Faq, Outcome, Place, Reply, rows, scalar};
+use integration_tests::{Backend, Faq, Outcome, Place, Reply, on_every_store};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{billed_once, counts, stopping_at};
@@ -25,11 +25,10 @@ fn end(child: Child) -> Outcome {
     Outcome::new("the interrupted run", output)
 }
 
-#[test]
-fn the_first_signal_keeps_what_arrives_and_says_how_to_resume() {
+fn the_first_signal_keeps_what_arrives_and_says_how_to_resume(backend: Backend) {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let server = stopping_at(5, Reply::Vectors);
-        let place = Place::stub(&server.api);
+        let place = backend.stub(&server.api);
         place.save("faq.xlsx", &Faq::of(201));
         let mut child = start(&place, &ARGS);
         server.wait();
@@ -50,10 +49,7 @@ fn the_first_signal_keeps_what_arrives_and_says_how_to_resume() {
             6,
             "nothing was sent after the signal"
         );
-        assert_eq!(
-            scalar(&place.store(), "SELECT count(*) FROM embedding_records"),
-            0
-        );
+        assert_eq!(place.scalar("SELECT count(*) FROM embedding_records"), 0);
         let again = place.run(&[&ARGS[..], &["--json"]].concat()).ok();
         let again = again
             .says(&["Resuming: 60 of 201 vectors already paid for, 141 to embed (15 requests)"]);
@@ -81,10 +77,9 @@ fn wait_for(child: &mut Child, text: &str) {
     child.stderr = Some(lines.into_inner());
 }
 
-#[test]
-fn the_second_signal_leaves_at_once_and_loses_nothing_that_was_stored() {
+fn the_second_signal_leaves_at_once_and_loses_nothing_that_was_stored(backend: Backend) {
     let server = stopping_at(5, Reply::Vectors);
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     place.save("faq.xlsx", &Faq::of(201));
     let mut child = start(&place, &ARGS);
     server.wait();
@@ -99,11 +94,10 @@ fn the_second_signal_leaves_at_once_and_loses_nothing_that_was_stored() {
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn a_wait_for_the_next_attempt_is_cut_short() {
+fn a_wait_for_the_next_attempt_is_cut_short(backend: Backend) {
     let patient = Reply::Status(429, vec!["Retry-After: 25".to_owned()], String::new());
     let server = stopping_at(2, patient);
-    let mut place = Place::stub(&server.api);
+    let mut place = backend.stub(&server.api);
     place.set("EMBEDDING_MAX_RETRIES", "3");
     place.save("faq.xlsx", &Faq::of(201));
     let mut child = start(&place, &ARGS);
@@ -120,14 +114,13 @@ fn a_wait_for_the_next_attempt_is_cut_short() {
     assert_eq!(server.api.requests(), 3);
 }
 
-#[test]
-fn a_daily_sync_that_is_stopped_leaves_readers_what_they_had() {
+fn a_daily_sync_that_is_stopped_leaves_readers_what_they_had(backend: Backend) {
     let server = stopping_at(12, Reply::Vectors);
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     let faq = Faq::with_ids(100);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
     place.save(
         "faq.csv",
         &faq.edited(|entries| {
@@ -143,10 +136,17 @@ fn a_daily_sync_that_is_stopped_leaves_readers_what_they_had() {
     wait_for(&mut child, "Stopping: nothing more is sent");
     server.release();
     end(child).expect(130);
-    assert_eq!(rows(&place.store(), "faq"), before);
+    assert_eq!(place.rows("faq"), before);
     counts(
         &place.json(&args),
         &[("modified", 100), ("reused", 30), ("embedded", 70)],
     );
     billed_once(&server.api, 200);
+}
+
+on_every_store! {
+    the_first_signal_keeps_what_arrives_and_says_how_to_resume,
+    the_second_signal_leaves_at_once_and_loses_nothing_that_was_stored,
+    a_wait_for_the_next_attempt_is_cut_short,
+    a_daily_sync_that_is_stopped_leaves_readers_what_they_had,
 }

@@ -3,14 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use integration_tests::{Faq, Outcome, Place, Reply, StubApi, rows, scalar};
+use integration_tests::{Backend, Faq, Outcome, Place, Reply, StubApi, on_every_store};
 use serde_json::Value;
 
 use crate::support::{DIMENSIONS, Failing, api, billed_once, counts, stopping_at, unavailable};
 
 /// A place with twenty rows that are served by `stub-model`.
-fn filled(api: &StubApi) -> (Place, Faq) {
-    let place = Place::stub(api);
+fn filled(backend: Backend, api: &StubApi) -> (Place, Faq) {
+    let place = backend.stub(api);
     let faq = Faq::with_ids(20);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -56,11 +56,10 @@ fn served(place: &Place) -> String {
     status["model"]["name"].as_str().unwrap().to_owned()
 }
 
-#[test]
-fn another_model_is_built_beside_the_live_one_and_switched_to_and_back() {
+fn another_model_is_built_beside_the_live_one_and_switched_to_and_back(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api);
-    let before = rows(&place.store(), "faq");
+    let (place, _) = filled(backend, &api);
+    let before = place.rows("faq");
     let report = place.json(&["model", "build", "other-model"]);
     counts(
         &report,
@@ -74,7 +73,7 @@ fn another_model_is_built_beside_the_live_one_and_switched_to_and_back() {
     assert_eq!(report["complete"], true);
     assert_eq!(report["model"]["name"], "other-model");
     assert_eq!(served(&place), "stub-model", "nobody asked to serve it yet");
-    assert_eq!(rows(&place.store(), "faq"), before);
+    assert_eq!(place.rows("faq"), before);
     assert_eq!(
         listed(&place),
         [
@@ -102,10 +101,9 @@ fn another_model_is_built_beside_the_live_one_and_switched_to_and_back() {
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn a_promotion_needs_no_new_settings() {
+fn a_promotion_needs_no_new_settings(backend: Backend) {
     let api = api();
-    let (place, faq) = filled(&api);
+    let (place, faq) = filled(backend, &api);
     place.json(&["model", "build", "other-model"]);
     place.json(&["model", "promote", "other-model"]);
     // The settings still name the model that was served before.
@@ -122,10 +120,9 @@ fn a_promotion_needs_no_new_settings() {
     assert_eq!(report["model"]["name"], "other-model");
 }
 
-#[test]
-fn another_recipe_is_a_version_of_the_same_space() {
+fn another_recipe_is_a_version_of_the_same_space(backend: Backend) {
     let api = api();
-    let (place, faq) = filled(&api);
+    let (place, faq) = filled(backend, &api);
     let report = place.json(&["model", "build", "--embed-text", "{question}"]);
     counts(&report, &[("embedded", 20)]);
     let id = report["version"].as_str().unwrap().to_owned();
@@ -159,13 +156,12 @@ fn another_recipe_is_a_version_of_the_same_space() {
     assert_eq!(api.requests(), spent);
 }
 
-#[test]
-fn a_build_that_is_cut_off_goes_on_where_it_was() {
+fn a_build_that_is_cut_off_goes_on_where_it_was(backend: Backend) {
     let provider = Failing::after(usize::MAX, unavailable());
-    let mut place = Place::stub(&provider.api);
+    let mut place = backend.stub(&provider.api);
     place.save("faq.csv", &Faq::with_ids(100));
     place.migrate("faq.csv", &[]);
-    let before = rows(&place.store(), "faq");
+    let before = place.rows("faq");
     place.set("EMBEDDING_MAX_RETRIES", "0");
     provider.fail_after(4);
     let build = [
@@ -188,7 +184,7 @@ fn a_build_that_is_cut_off_goes_on_where_it_was() {
             version("building", "other-model", 90)
         ]
     );
-    assert_eq!(rows(&place.store(), "faq"), before);
+    assert_eq!(place.rows("faq"), before);
     let refused = place
         .run(&["model", "promote", "other-model"])
         .expect(6)
@@ -216,10 +212,9 @@ fn a_build_that_is_cut_off_goes_on_where_it_was() {
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn a_build_keeps_up_with_a_sync_that_comes_between() {
+fn a_build_keeps_up_with_a_sync_that_comes_between(backend: Backend) {
     let server = stopping_at(13, Reply::Vectors);
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     let faq = Faq::with_ids(100);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &["--concurrency", "1"]);
@@ -264,10 +259,9 @@ fn a_build_keeps_up_with_a_sync_that_comes_between() {
     );
 }
 
-#[test]
-fn rows_edited_since_are_embedded_before_a_switch() {
+fn rows_edited_since_are_embedded_before_a_switch(backend: Backend) {
     let api = api();
-    let (mut place, faq) = filled(&api);
+    let (mut place, faq) = filled(backend, &api);
     place.json(&["model", "build", "other-model"]);
     place.json(&["model", "promote", "other-model"]);
     place.set("EMBEDDING_MODEL_NAME", "other-model");
@@ -297,10 +291,9 @@ fn rows_edited_since_are_embedded_before_a_switch() {
     );
 }
 
-#[test]
-fn a_row_that_is_only_relabelled_stays_complete_in_every_version() {
+fn a_row_that_is_only_relabelled_stays_complete_in_every_version(backend: Backend) {
     let api = api();
-    let (place, faq) = filled(&api);
+    let (place, faq) = filled(backend, &api);
     place.json(&["model", "build", "other-model"]);
     let relabelled = faq.edited(|entries| {
         for entry in &mut entries[..5] {
@@ -318,10 +311,9 @@ fn a_row_that_is_only_relabelled_stays_complete_in_every_version() {
     );
 }
 
-#[test]
-fn what_cannot_be_switched_to_is_refused_and_changes_nothing() {
+fn what_cannot_be_switched_to_is_refused_and_changes_nothing(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api);
+    let (place, _) = filled(backend, &api);
     place.json(&["model", "build", "other-model"]);
     let before = (place.data(), api.requests());
     place
@@ -363,10 +355,9 @@ fn what_cannot_be_switched_to_is_refused_and_changes_nothing() {
     );
 }
 
-#[test]
-fn a_dry_run_of_a_build_tells_its_price_and_writes_nothing() {
+fn a_dry_run_of_a_build_tells_its_price_and_writes_nothing(backend: Backend) {
     let api = api();
-    let (mut place, _) = filled(&api);
+    let (mut place, _) = filled(backend, &api);
     place.set("EMBEDDING_PRICE", "2.0");
     let before = (place.data(), api.requests());
     let report = place.json(&["model", "build", "other-model", "--dry-run"]);
@@ -378,10 +369,9 @@ fn a_dry_run_of_a_build_tells_its_price_and_writes_nothing() {
     assert_eq!(api.requests(), before.1);
 }
 
-#[test]
-fn a_retired_version_is_deleted_with_its_vectors() {
+fn a_retired_version_is_deleted_with_its_vectors(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api);
+    let (place, _) = filled(backend, &api);
     for name in ["second-model", "third-model"] {
         place.json(&["model", "build", name]);
         place.json(&["model", "promote", name]);
@@ -403,18 +393,14 @@ fn a_retired_version_is_deleted_with_its_vectors() {
         &freed,
         &[("vectors", 20), ("bytes", 20 * 4 * DIMENSIONS as u64)],
     );
-    assert_eq!(
-        scalar(&place.store(), "SELECT count(*) FROM embedding_vectors"),
-        40
-    );
+    assert_eq!(place.scalar("SELECT count(*) FROM embedding_vectors"), 40);
     assert_eq!(listed(&place).len(), 2);
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn an_abandoned_build_is_given_up() {
+fn an_abandoned_build_is_given_up(backend: Backend) {
     let provider = Failing::after(usize::MAX, unavailable());
-    let mut place = Place::stub(&provider.api);
+    let mut place = backend.stub(&provider.api);
     place.save("faq.csv", &Faq::with_ids(40));
     place.migrate("faq.csv", &[]);
     place.set("EMBEDDING_MAX_RETRIES", "0");
@@ -428,8 +414,7 @@ fn an_abandoned_build_is_given_up() {
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn a_text_that_the_new_model_refuses_keeps_the_version_from_serving() {
+fn a_text_that_the_new_model_refuses_keeps_the_version_from_serving(backend: Backend) {
     let api = StubApi::scripted(DIMENSIONS, Duration::ZERO, |number, texts| {
         if number >= 2
             && texts
@@ -441,7 +426,7 @@ fn a_text_that_the_new_model_refuses_keeps_the_version_from_serving() {
         }
         Reply::Vectors
     });
-    let place = Place::stub(&api);
+    let place = backend.stub(&api);
     let faq = Faq::with_ids(20).edited(|entries| entries[7].answer.push_str(" XYZZY"));
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -465,13 +450,28 @@ fn a_text_that_the_new_model_refuses_keeps_the_version_from_serving() {
     assert_eq!(served(&place), "stub-model");
 }
 
-#[test]
-fn two_models_of_one_collection_are_paid_for_once_each() {
+fn two_models_of_one_collection_are_paid_for_once_each(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api);
+    let (place, _) = filled(backend, &api);
     billed_once(&api, 20);
     place.json(&["model", "build", "other-model"]);
     place.json(&["model", "promote", "other-model"]);
     place.json(&["model", "build", "stub-model"]);
     assert_eq!(api.billed().len(), 40, "the first model is still there");
+}
+
+on_every_store! {
+    another_model_is_built_beside_the_live_one_and_switched_to_and_back,
+    a_promotion_needs_no_new_settings,
+    another_recipe_is_a_version_of_the_same_space,
+    a_build_that_is_cut_off_goes_on_where_it_was,
+    a_build_keeps_up_with_a_sync_that_comes_between,
+    rows_edited_since_are_embedded_before_a_switch,
+    a_row_that_is_only_relabelled_stays_complete_in_every_version,
+    what_cannot_be_switched_to_is_refused_and_changes_nothing,
+    a_dry_run_of_a_build_tells_its_price_and_writes_nothing,
+    a_retired_version_is_deleted_with_its_vectors,
+    an_abandoned_build_is_given_up,
+    a_text_that_the_new_model_refuses_keeps_the_version_from_serving,
+    two_models_of_one_collection_are_paid_for_once_each,
 }

@@ -2,13 +2,13 @@
 
 use std::process::Stdio;
 
-use integration_tests::{Faq, Outcome, Place, Reply, StubApi, scalar};
+use integration_tests::{Backend, Faq, Outcome, Place, Reply, StubApi, on_every_store};
 use serde_json::Value;
 
 use crate::support::{Failing, api, counts, stopping_at, unavailable};
 
-fn filled(api: &StubApi, rows: usize) -> (Place, Faq) {
-    let place = Place::stub(api);
+fn filled(backend: Backend, api: &StubApi, rows: usize) -> (Place, Faq) {
+    let place = backend.stub(api);
     let faq = Faq::with_ids(rows);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &["--concurrency", "1"]);
@@ -33,11 +33,10 @@ fn states(place: &Place) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn a_version_that_is_brought_up_to_date_is_not_pruned_meanwhile() {
+fn a_version_that_is_brought_up_to_date_is_not_pruned_meanwhile(backend: Backend) {
     // 40 rows, twice; then 40 edited ones in the first model, and some in the second.
     let server = stopping_at(14, Reply::Vectors);
-    let (place, faq) = filled(&server.api, 40);
+    let (place, faq) = filled(backend, &server.api, 40);
     place.json(&["model", "build", "other-model", "--concurrency", "1"]);
     edit(&place, &faq);
     let args = [
@@ -65,10 +64,9 @@ fn a_version_that_is_brought_up_to_date_is_not_pruned_meanwhile() {
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn a_stale_version_is_finished_by_its_id_and_then_measured() {
+fn a_stale_version_is_finished_by_its_id_and_then_measured(backend: Backend) {
     let api = api();
-    let (place, faq) = filled(&api, 20);
+    let (place, faq) = filled(backend, &api, 20);
     let report = place.json(&["model", "build", "--force-recompute"]);
     let twin = report["version"].as_str().unwrap()[..8].to_owned();
     edit(&place, &faq);
@@ -90,7 +88,7 @@ fn a_stale_version_is_finished_by_its_id_and_then_measured() {
 #[test]
 fn a_gate_that_measures_nothing_is_no_gate() {
     let api = api();
-    let (place, _) = filled(&api, 20);
+    let (place, _) = filled(Backend::Sqlite, &api, 20);
     place.json(&["model", "build", "other-model"]);
     place.write("empty.jsonl", r#"{"query": "Погода", "gold": []}"#);
     let promote = ["model", "promote", "other-model", "--golden", "empty.jsonl"];
@@ -116,10 +114,9 @@ fn a_gate_that_measures_nothing_is_no_gate() {
     assert_eq!(api.requests(), spent, "the gate keeps to the bound");
 }
 
-#[test]
-fn a_recompute_takes_up_what_a_build_of_the_same_kind_began() {
+fn a_recompute_takes_up_what_a_build_of_the_same_kind_began(backend: Backend) {
     let provider = Failing::after(usize::MAX, unavailable());
-    let (mut place, _) = filled(&provider.api, 40);
+    let (mut place, _) = filled(backend, &provider.api, 40);
     place.set("EMBEDDING_MAX_RETRIES", "0");
     provider.fail_after(2);
     let build = ["model", "build", "--force-recompute", "--concurrency", "1"];
@@ -140,10 +137,9 @@ fn a_recompute_takes_up_what_a_build_of_the_same_kind_began() {
     assert_eq!(place.json(&["validate"])["ok"], true);
 }
 
-#[test]
-fn another_collection_shares_what_a_recompute_paid_for() {
+fn another_collection_shares_what_a_recompute_paid_for(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api, 20);
+    let (place, _) = filled(backend, &api, 20);
     for _ in 0..2 {
         place.migrate("faq.csv", &["--force-recompute"]);
     }
@@ -153,10 +149,9 @@ fn another_collection_shares_what_a_recompute_paid_for() {
     counts(&report, &[("new", 20), ("reused", 20), ("requests", 0)]);
 }
 
-#[test]
-fn a_complete_version_is_not_deleted_as_abandoned() {
+fn a_complete_version_is_not_deleted_as_abandoned(backend: Backend) {
     let api = api();
-    let (place, _) = filled(&api, 20);
+    let (place, _) = filled(backend, &api, 20);
     place.json(&["model", "build", "other-model"]);
     let refused = place
         .run(&["model", "delete", "other-model", "--abandoned"])
@@ -168,7 +163,7 @@ fn a_complete_version_is_not_deleted_as_abandoned() {
 #[test]
 fn a_recipe_that_gives_no_text_leaves_nothing_behind() {
     let api = api();
-    let (place, _) = filled(&api, 20);
+    let (place, _) = filled(Backend::Sqlite, &api, 20);
     let before = place.data();
     let run = place
         .run(&["model", "build", "--embed-text", "{answr}"])
@@ -181,7 +176,7 @@ fn a_recipe_that_gives_no_text_leaves_nothing_behind() {
 #[test]
 fn a_recipe_in_the_settings_does_not_undo_a_promotion() {
     let api = api();
-    let (place, faq) = filled(&api, 20);
+    let (place, faq) = filled(Backend::Sqlite, &api, 20);
     let report = place.json(&["model", "build", "--embed-text", "{question}"]);
     place.json(&["model", "promote", report["version"].as_str().unwrap()]);
     place.write(
@@ -218,7 +213,7 @@ fn a_begun_recompute_of_another_model_is_passed_over() {
             Reply::Vectors
         },
     );
-    let (mut place, _) = filled(&api, 40);
+    let (mut place, _) = filled(Backend::Sqlite, &api, 40);
     place.set("EMBEDDING_MAX_RETRIES", "0");
     changed.store(api.requests() + 2, std::sync::atomic::Ordering::SeqCst);
     let build = ["model", "build", "--force-recompute", "--concurrency", "1"];
@@ -230,9 +225,14 @@ fn a_begun_recompute_of_another_model_is_passed_over() {
     drop(connection);
     // The provider has another model now: the way out that its refusal names is one.
     counts(&place.json(&build), &[("rows", 40), ("embedded", 40)]);
-    assert_eq!(
-        scalar(&place.store(), "SELECT count(*) FROM embedding_spaces"),
-        3
-    );
+    assert_eq!(place.scalar("SELECT count(*) FROM embedding_spaces"), 3);
     assert_eq!(place.json(&["validate"])["ok"], true);
+}
+
+on_every_store! {
+    a_version_that_is_brought_up_to_date_is_not_pruned_meanwhile,
+    a_stale_version_is_finished_by_its_id_and_then_measured,
+    a_recompute_takes_up_what_a_build_of_the_same_kind_began,
+    another_collection_shares_what_a_recompute_paid_for,
+    a_complete_version_is_not_deleted_as_abandoned,
 }

@@ -2,14 +2,13 @@
 
 use std::process::Stdio;
 
-use integration_tests::{Entry, Faq, Place, Reply};
+use integration_tests::{Backend, Entry, Faq, Place, Reply, on_every_store};
 
 use crate::support::{counts, stopping_at};
 
-#[test]
-fn a_second_writer_is_told_who_works_and_readers_go_on() {
+fn a_second_writer_is_told_who_works_and_readers_go_on(backend: Backend) {
     let server = stopping_at(14, Reply::Vectors);
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     let faq = Faq::with_ids(100);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -90,10 +89,9 @@ fn a_second_writer_is_told_who_works_and_readers_go_on() {
     assert_eq!(billed.len(), 200);
 }
 
-#[test]
-fn a_killed_writer_holds_nobody_up() {
+fn a_killed_writer_holds_nobody_up(backend: Backend) {
     let server = stopping_at(3, Reply::Vectors);
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     place.save("faq.csv", &Faq::with_ids(100));
     let args = [
         "migrate",
@@ -120,10 +118,9 @@ fn a_killed_writer_holds_nobody_up() {
     );
 }
 
-#[test]
-fn a_search_tells_the_generation_that_its_hits_are_of() {
+fn a_search_tells_the_generation_that_its_hits_are_of(backend: Backend) {
     let server = stopping_at(10, Reply::Vectors);
-    let place = Place::stub(&server.api);
+    let place = backend.stub(&server.api);
     let faq = Faq::with_ids(100);
     place.save("faq.csv", &faq);
     place.migrate("faq.csv", &[]);
@@ -162,4 +159,10 @@ fn a_wait_without_end_is_a_wait() {
     for wait in ["9223372036854775807s", &wait] {
         place.migrate("faq.csv", &["--wait", wait]);
     }
+}
+
+on_every_store! {
+    a_second_writer_is_told_who_works_and_readers_go_on,
+    a_killed_writer_holds_nobody_up,
+    a_search_tells_the_generation_that_its_hits_are_of,
 }

@@ -10,6 +10,7 @@
     reason = "a harness fails by panicking: that is what a failed test is"
 )]
 
+mod backend;
 mod binary;
 mod faq;
 mod fixture;
@@ -22,6 +23,7 @@ mod sheet;
 mod skip;
 mod store;
 
+pub use backend::{Backend, PostgresStore};
 pub use binary::{binary, slim_binary, workspace};
 pub use embedder_client::testing::{Reply, Shortening, Stream, StubApi, StubRequest};
 pub use faq::{Entry, Faq};

@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Faq, Outcome, StubApi, binary, workspace};
+use crate::store::{self, StoredTexts};
+use crate::{Faq, Outcome, PostgresStore, StubApi, binary, workspace};
 
 /// What every secret of the suite holds: it must be in no output, and in no file that the product wrote.
 pub const MARK: &str = "SECRET-MARK-5ca1ab1e";
@@ -37,13 +38,18 @@ pub struct Place {
     binary: PathBuf,
     /// Files that the test itself wrote, and that may hold secrets therefore.
     written: Mutex<BTreeSet<PathBuf>>,
+    /// Where its store is, if that is no file.
+    postgres: Option<PostgresStore>,
 }
 
-/// Whatever a test was about: the product wrote no secret into any file.
+/// Whatever a test was about: the product wrote no secret into any file, nor into its store.
 impl Drop for Place {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let found = self.files_with_secrets();
+            let mut found = self.files_with_secrets();
+            if let Some(postgres) = &self.postgres {
+                found.extend(postgres.tables_with_secrets());
+            }
             assert!(found.is_empty(), "a secret is in {found:?}");
         }
     }
@@ -68,6 +74,7 @@ impl Place {
             variables: BTreeMap::new(),
             binary: binary().to_owned(),
             written: Mutex::default(),
+            postgres: None,
         };
         for directory in ["work", "home", "home/.config", "home/.cache", "home/.local"] {
             std::fs::create_dir(place.root.path().join(directory)).unwrap();
@@ -110,6 +117,31 @@ impl Place {
         self.set("EMBEDDING_MODEL_NAME", "stub-model");
         // A script that fails means it; waiting for the next attempt would only cost time.
         self.set("EMBEDDING_MAX_RETRIES", "0");
+    }
+
+    /// Keeps the store in this database from now on.
+    pub fn keep_in(&mut self, store: PostgresStore) {
+        self.set("DATABASE_URL", store.url());
+        self.postgres = Some(store);
+    }
+
+    /// Keeps the store where another place does.
+    pub fn share_store_of(&mut self, other: &Self) {
+        match &other.postgres {
+            Some(store) => self.set("DATABASE_URL", store.url()),
+            None => self.set("SQLITE_DB_PATH", other.store()),
+        }
+    }
+
+    /// The database that its store is in.
+    ///
+    /// # Panics
+    ///
+    /// If it is a file.
+    #[track_caller]
+    #[must_use]
+    pub fn postgres(&self) -> &PostgresStore {
+        self.postgres.as_ref().expect("a store in PostgreSQL")
     }
 
     /// Runs another build of the product from now on.
@@ -182,16 +214,58 @@ impl Place {
         self.write(name, faq.bytes(name))
     }
 
-    /// Every file of the directory `data`.
+    /// Every file of the directory `data`, and every table of the store.
     #[must_use]
     pub fn data(&self) -> Snapshot {
-        files(&self.path("data"))
+        self.with_tables(files(&self.path("data")))
     }
 
-    /// Every file of the working directory.
+    /// Every file of the working directory, and every table of the store.
     #[must_use]
     pub fn files(&self) -> Snapshot {
-        files(&self.path(""))
+        self.with_tables(files(&self.path("")))
+    }
+
+    fn with_tables(&self, mut files: Snapshot) -> Snapshot {
+        if let Some(postgres) = &self.postgres {
+            files.extend(postgres.snapshot());
+        }
+        files
+    }
+
+    /// The rows that readers of a collection see.
+    #[must_use]
+    pub fn rows(&self, collection: &str) -> StoredTexts {
+        match &self.postgres {
+            Some(postgres) => postgres.rows(collection),
+            None => store::rows(&self.store(), collection),
+        }
+    }
+
+    /// Id by question, of the collection `faq`.
+    #[must_use]
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let rows = self.rows("faq").into_iter();
+        rows.map(|(id, row)| (row.question, id)).collect()
+    }
+
+    /// The number that a query gives.
+    #[track_caller]
+    #[must_use]
+    pub fn scalar(&self, query: &str) -> i64 {
+        match &self.postgres {
+            Some(postgres) => postgres.client().scalar(query).parse().unwrap(),
+            None => store::scalar(&self.store(), query),
+        }
+    }
+
+    /// Changes the store behind the product's back.
+    #[track_caller]
+    pub fn execute(&self, statement: &str) {
+        match &self.postgres {
+            Some(postgres) => postgres.client().run(statement),
+            None => store::execute(&self.store(), statement),
+        }
     }
 
     /// The command as it would be run: for tests that start it and do not wait.

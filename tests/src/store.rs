@@ -75,3 +75,13 @@ pub fn texts(path: &Path) -> BTreeMap<String, String> {
 pub fn scalar(path: &Path, query: &str) -> i64 {
     open(path).query_row(query, (), |row| row.get(0)).unwrap()
 }
+
+/// Changes a store behind the product's back, whatever its references say.
+pub(crate) fn execute(path: &Path, statement: &str) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .pragma_update(None, "foreign_keys", false)
+        .unwrap();
+    connection.execute_batch(statement).unwrap();
+    connection.close().unwrap();
+}

@@ -1,6 +1,6 @@
 //! Files that are no plan, no longer one, or the plan of something else; and names that no plan is written to.
 
-use integration_tests::{Faq, rows};
+use integration_tests::{Backend, Faq, rows};
 
 use super::{APPLY, PLAN, edited, refused, stale};
 use crate::support::api;
@@ -8,7 +8,7 @@ use crate::support::api;
 #[test]
 fn a_plan_of_another_store_is_refused() {
     let api = api();
-    let place = edited(&api);
+    let place = edited(Backend::Sqlite, &api);
     place.json(&PLAN);
     let faq = Faq::with_ids(20);
     let store = ["--store", "sqlite:data/other.db"];
@@ -31,7 +31,7 @@ fn a_plan_of_another_store_is_refused() {
 #[test]
 fn an_edited_plan_is_refused() {
     let api = api();
-    let place = edited(&api);
+    let place = edited(Backend::Sqlite, &api);
     place.json(&PLAN);
     let whole = std::fs::read_to_string(place.path("plan.json")).unwrap();
     for (was, is) in [
@@ -58,7 +58,7 @@ fn an_edited_plan_is_refused() {
 #[test]
 fn what_is_no_plan_is_told_so() {
     let api = api();
-    let place = edited(&api);
+    let place = edited(Backend::Sqlite, &api);
     place.json(&PLAN);
     let whole = std::fs::read(place.path("plan.json")).unwrap();
     let cut = whole[..whole.len() / 2].to_vec();
@@ -103,7 +103,7 @@ fn what_is_no_plan_is_told_so() {
 #[test]
 fn a_plan_is_never_written_over_something_else() {
     let api = api();
-    let place = edited(&api);
+    let place = edited(Backend::Sqlite, &api);
     let source = std::fs::read(place.path("faq.csv")).unwrap();
     let store = std::fs::read(place.store()).unwrap();
     for target in ["faq.csv", "data/embeddings.db", "data"] {
@@ -121,7 +121,7 @@ fn a_plan_is_never_written_over_something_else() {
 #[test]
 fn a_plan_that_could_never_be_applied_is_not_made() {
     let api = api();
-    let place = edited(&api);
+    let place = edited(Backend::Sqlite, &api);
     let memory = [&PLAN[..], &["--store", "sqlite::memory:"]].concat();
     let _ = place
         .run(&memory)

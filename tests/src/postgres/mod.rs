@@ -6,6 +6,7 @@ mod bouncer;
 mod client;
 mod database;
 mod private_server;
+mod role;
 
 pub use client::Client;
 pub use database::TestDatabase;
@@ -14,6 +15,7 @@ pub use postgres_harness::{
     TLS_ROLE, TestServer,
 };
 pub use private_server::PrivateServer;
+pub use role::TestRole;
 
 /// The server of this run; without one, skips loudly.
 #[must_use]
