@@ -74,8 +74,13 @@ fn the_same_name_with_other_dimensions_is_refused(backend: Backend) {
         .prints_nothing();
     run.says(&["dimension", "64", "32", "--force-recompute"]);
     assert_eq!(place.rows("faq"), before);
-    let stored =
-        place.scalar("SELECT count(*) FROM embedding_vectors WHERE length(embedding) <> 4 * 64");
+    let length = match backend {
+        Backend::Sqlite => "length(embedding) / 4",
+        Backend::Postgres => "vector_dims(embedding)",
+    };
+    let stored = place.scalar(&format!(
+        "SELECT count(*) FROM embedding_vectors WHERE {length} <> 64"
+    ));
     assert_eq!(stored, 0);
     let run = place.run(&["search", "карта"]).expect(6).prints_nothing();
     run.says(&["64", "32"]);

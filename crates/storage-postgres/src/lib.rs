@@ -5,6 +5,7 @@
 
 mod connect;
 mod error;
+mod holder;
 mod index;
 mod inside;
 mod lock;

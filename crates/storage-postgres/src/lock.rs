@@ -1,7 +1,7 @@
 //! One writer: an advisory lock of the session that writes, so that it goes away with its holder, however that ends.
 //!
 //! Advisory locks belong to a database. Two numbers name one: what it is for, and which store's it is. The holder's
-//! words are the session's application name, which everybody may read.
+//! words are in the session's application name, which everybody may read.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::{Failure, Outcome};
+use crate::holder;
 use crate::sql;
 use crate::tx::within;
 
@@ -88,7 +89,13 @@ pub(crate) async fn holder(client: &Client, name: Name) -> Outcome<Option<String
         .query_typed(sql::HOLDER, &[(&class, Type::INT8), (&object, Type::INT8)])
         .await?;
     match rows.first() {
-        Some(row) => Ok(Some(row.try_get(0)?)),
+        Some(row) => {
+            let (name, process): (&str, i32) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(Some(format!(
+                "{}, server process {process}",
+                holder::words(name)
+            )))
+        }
         None => Ok(None),
     }
 }

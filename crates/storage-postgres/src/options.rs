@@ -387,7 +387,7 @@ impl PostgresOptions {
     /// The same, as the only writer, who says so in these words.
     #[must_use]
     pub fn with_writer(mut self, writer: impl Into<String>) -> Self {
-        self.writer = Some(writer.into());
+        self.writer = Some(crate::holder::session_name(&writer.into()));
         self
     }
 

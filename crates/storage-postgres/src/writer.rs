@@ -91,6 +91,12 @@ impl Writer {
     ) -> Outcome<Self> {
         let terms = Terms::new(options, role, seen)?;
         terms.require(&session.client, options.wait).await?;
+        if role == Role::InTurns {
+            // Later, what waits to be written is paid for; at the beginning nobody waits longer than was said.
+            let turn = Name::writing(options.schema());
+            lock::take(&session.client, turn, options.wait, &options.describe()).await?;
+            lock::let_go(&session.client, turn).await?;
+        }
         Ok(Self {
             terms,
             session: tokio::sync::Mutex::new(Some(session)),
