@@ -136,10 +136,12 @@ fn init_logging(global: &GlobalArgs, colour: bool) {
         (true, _) => "error",
         (false, 0) => "warn,smart_support=info",
         (false, 1) => {
-            "warn,smart_support=debug,sync_engine=info,embedder_client=info,storage_sqlite=info,local_model=info"
+            "warn,smart_support=debug,sync_engine=info,embedder_client=info,storage_sqlite=info,storage_postgres=info,\
+             local_model=info"
         }
         (false, 2) => {
-            "info,smart_support=debug,sync_engine=debug,embedder_client=debug,storage_sqlite=debug,local_model=debug"
+            "info,smart_support=debug,sync_engine=debug,embedder_client=debug,storage_sqlite=debug,storage_postgres=debug,\
+             local_model=debug"
         }
         (false, _) => "debug",
     };

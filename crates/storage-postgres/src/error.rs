@@ -2,7 +2,7 @@
 
 use deadpool_postgres::PoolError;
 use storage_core::{StoreError, StoreErrorKind};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// What goes wrong inside this crate, before it knows which operation on which server it was.
 #[derive(Debug)]
@@ -133,7 +133,8 @@ impl Failure {
             Self::Database(error) => {
                 let kind = kind_of(&error);
                 let message = advice(kind, &error, place);
-                StoreError::new(kind, operation, message).with_source(error)
+                // Without the driver's error behind it: that one prints the server's detail, which may repeat a row.
+                StoreError::new(kind, operation, message)
             }
         }
     }
@@ -147,13 +148,14 @@ fn advice(kind: StoreErrorKind, error: &tokio_postgres::Error, place: &str) -> S
              with --wait 60s ({said}): {place}"
         ),
         (_, Some(code)) if *code == SqlState::DISK_FULL => format!(
-            "the server's disk is full; free space there and run the same command again, nothing paid is lost: {place}"
+            "the server's disk is full ({said}); free space there and run the same command again, nothing paid is lost: {place}"
         ),
         (_, Some(code)) if *code == SqlState::INSUFFICIENT_PRIVILEGE => format!(
-            "the role lacks a privilege ({said}); let the owner of the schema run the command, or grant it: {place}"
+            "the role lacks a privilege ({said}); {}: {place}",
+            grant(error.as_db_error().map_or("", DbError::message), place)
         ),
         (_, Some(code)) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => format!(
-            "this server only reads: it is a standby, or default_transaction_read_only is on; name the primary \
+            "this server only reads ({said}): it is a standby, or default_transaction_read_only is on; name the primary \
              (target_session_attrs=read-write with several hosts finds it): {place}"
         ),
         (_, Some(code)) if *code == SqlState::QUERY_CANCELED => format!(
@@ -182,6 +184,31 @@ fn advice(kind: StoreErrorKind, error: &tokio_postgres::Error, place: &str) -> S
             format!("the server could not do it ({said}); look at its log: {place}")
         }
         _ => format!("PostgreSQL refused the operation ({said}): {place}"),
+    }
+}
+
+/// Who has to give what to whom, as far as the server's words tell: they may be in any language.
+fn grant(message: &str, place: &str) -> String {
+    let role = place
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .map(|(role, _)| role)
+        .filter(|role| {
+            role.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        })
+        .unwrap_or("ROLE");
+    if let Some(schema) = message.strip_prefix("permission denied for schema ") {
+        format!(
+            "let its owner run `GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO {role}`, or choose another with \
+             --postgres-schema NAME"
+        )
+    } else if let Some(database) = message.strip_prefix("permission denied for database ") {
+        format!("let its owner run `GRANT CREATE ON DATABASE \"{database}\" TO {role}`")
+    } else {
+        "connect as the role that made the store, or let it run deploy/postgres/read-only-role.sql for a role that only \
+         reads"
+            .to_owned()
     }
 }
 

@@ -145,7 +145,7 @@ async fn with_writer(options: &PostgresOptions, role: Role) -> Outcome<PostgresS
 async fn adopt(writer: &Writer) -> Outcome<()> {
     let adopted = writer.run(&Adopt).await?;
     if adopted.rows > 0 {
-        tracing::info!("{} rows that were written by SQL are adopted", adopted.rows);
+        tracing::info!("adopted rows that were written by SQL: {}", adopted.rows);
     }
     for row in &adopted.refused {
         tracing::warn!("a row that was written by SQL cannot be adopted: {row}");

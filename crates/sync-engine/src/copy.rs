@@ -275,8 +275,9 @@ async fn require_sound(source: &dyn EmbeddingStore) -> Result<(), SyncError> {
         StoreErrorKind::Corrupt,
         "copy",
         format!(
-            "the store to copy from has faults, nothing was copied: {}: {} (found {}, expected {}); run `smart-support \
-             validate` and `smart-support repair` on it",
+            "the store to copy from has faults, nothing was copied: {}: {} (found {}, expected {}); see all of \
+             them with `smart-support validate`, and put it right as that says (a SQLite store with `smart-support \
+             repair`)",
             fault.name, fault.detail, fault.found, fault.expected
         ),
     )

@@ -13,7 +13,7 @@ use crate::commands::model::Spender;
 use crate::commands::{copies, source};
 use crate::exit::{ExitCode, Failure};
 use crate::output::Output;
-use crate::parts::Access;
+use crate::parts::{self, Access};
 use crate::wire;
 
 pub(crate) async fn run(app: &App, args: &ValidateArgs) -> Result<ExitCode, Failure> {
@@ -57,13 +57,14 @@ pub(crate) async fn check(
     }
     let faulty = |check: &Check| !check.ok && check.name != check_names::SOURCE;
     output.print(if report.is_ok() {
-        "\nValidation passed!"
+        "\nValidation passed!".to_owned()
     } else if exit_code(&report) == ExitCode::Refused {
-        "\nValidation failed: the store is whole, the provider is another one"
+        "\nValidation failed: the store is whole, the provider is another one".to_owned()
     } else if report.checks.iter().any(faulty) {
-        "\nValidation failed: faults are marked above; put the store right with `smart-support repair`"
+        let remedy = parts::remedy(&app.settings.store);
+        format!("\nValidation failed: faults are marked above; {remedy}")
     } else {
-        "\nValidation failed: bring the store up to its source with `smart-support sync`"
+        "\nValidation failed: bring the store up to its source with `smart-support sync`".to_owned()
     });
     output.document(&wire::Validation::from(&report))?;
     Ok(exit_code(&report))
@@ -120,8 +121,8 @@ fn unreadable(app: &App, failure: &Failure) -> Result<ExitCode, Failure> {
         checks: vec![check],
     };
     copies::faults(app, Some(&report));
-    app.output
-        .print("\nValidation failed: put the store right with `smart-support repair`");
+    let remedy = parts::remedy(&app.settings.store);
+    app.output.print(format!("\nValidation failed: {remedy}"));
     app.output.document(&wire::Validation::from(&report))?;
     Ok(ExitCode::FaultsFound)
 }

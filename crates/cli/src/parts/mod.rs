@@ -195,6 +195,19 @@ pub(crate) fn repair(
     }
 }
 
+/// How a store is put right that a check found faults in.
+pub(crate) fn remedy(location: &StoreLocation) -> &'static str {
+    match location {
+        StoreLocation::Sqlite(..) | StoreLocation::SqliteMemory => {
+            "put the store right with `smart-support repair`"
+        }
+        StoreLocation::Postgres(_) => {
+            "rows that were written by SQL are taken in by the next `smart-support sync`; for anything else restore a \
+             backup with pg_restore, or copy a sound store with `smart-support copy`"
+        }
+    }
+}
+
 /// The store as a user writes it; never holds a secret.
 pub(crate) fn describe(location: &StoreLocation) -> String {
     match location {

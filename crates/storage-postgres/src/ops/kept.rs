@@ -11,6 +11,7 @@ use storage_core::{
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, RowStream};
 
+use super::read::unadopted;
 use super::versions::space;
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, get};
@@ -67,14 +68,13 @@ impl Kept {
         let stored_at: i64 = get(row, 4)?;
         let expected: Option<i64> = get(row, 2)?;
         // One that was written by SQL has neither a checksum nor our name for its numbers, until it is adopted.
-        if let Some(expected) = expected {
-            if !fits(expected, guard(&bytes), &[get(row, 3)?, stored_at]) {
-                return Err(damaged("a vector's checksum does not fit"));
-            }
-            // The checksum covers the numbers, not the name; what an import named after its numbers tells by itself.
-            if variant.is_some_and(|variant| variant != ContentHash::of(&bytes)) {
-                return Err(damaged("an imported vector is not what it is named after"));
-            }
+        let expected = expected.ok_or_else(|| unadopted("vectors"))?;
+        if !fits(expected, guard(&bytes), &[get(row, 3)?, stored_at]) {
+            return Err(damaged("a vector's checksum does not fit"));
+        }
+        // The checksum covers the numbers, not the name; what an import named after its numbers tells by itself.
+        if variant.is_some_and(|variant| variant != ContentHash::of(&bytes)) {
+            return Err(damaged("an imported vector is not what it is named after"));
         }
         let embedding = Embedding::from_le_bytes(&bytes)
             .ok()

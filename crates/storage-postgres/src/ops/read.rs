@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use storage_core::{
     CollectionName, ContentHash, Document, DocumentKey, EmbedText, Fingerprint, Generation,
-    InputHash, RecordHash, Source, VectorKey, VersionId,
+    InputHash, RecordHash, Source, StoreErrorKind, VectorKey, VersionId,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -134,6 +134,17 @@ async fn hashes_of(
     Ok((RecordHash::of(&document), vector))
 }
 
+/// What was written by SQL has no names of ours yet: neither a copy nor a comparison would be of what a writer makes of
+/// it.
+pub(super) fn unadopted(operation: &'static str) -> Failure {
+    Failure::new(
+        StoreErrorKind::Unsupported,
+        operation,
+        "rows that were written by SQL cannot be copied or compared before a writer has taken them in; run \
+         `smart-support sync` on this store first, and `smart-support validate` if they are still there then",
+    )
+}
+
 fn unhashed() -> Failure {
     Failure::corrupt(
         "fingerprints",
@@ -194,6 +205,9 @@ impl Work for Bindings<'_> {
         futures_util::pin_mut!(stream);
         let mut bindings = Vec::new();
         while let Some(row) = next_row(tx.patience, &mut stream).await? {
+            if get(&row, 4)? {
+                return Err(unadopted("bindings"));
+            }
             let input = rows::input_hash(&row, 2)?
                 .ok_or_else(|| Failure::corrupt("bindings", "a reference has no input"))?;
             let vector = VectorKey {
