@@ -11,6 +11,7 @@ mod lifeline;
 mod pgbouncer;
 mod process;
 mod programs;
+mod proxy;
 mod run_directory;
 mod skip;
 mod test_server;
@@ -21,6 +22,7 @@ pub use cluster::{Cluster, Durability, Options, PLAIN_ROLE, SUPERUSER, TEMPLATE,
 pub use pgbouncer::{Behind, Bouncer, BouncerProgram};
 pub use process::{Shutdown, Tie, is_server_of};
 pub use programs::{Facts, Programs, has_openssl};
+pub use proxy::{COMMIT, Pace, Proxy, Then, Way, When};
 pub use run_directory::{Fate, RunDirectory, fate, random};
 pub use skip::skip;
 pub use test_server::TestServer;

@@ -40,6 +40,15 @@ impl TestDatabase {
         database
     }
 
+    /// A copy of another one, which nobody may be connected to.
+    #[must_use]
+    pub fn like(other: &Self) -> Self {
+        Self::on(TestServer {
+            template: Some(other.name.clone()),
+            ..other.server.clone()
+        })
+    }
+
     /// An empty one, without pgvector, on the server of this run.
     #[must_use]
     pub fn without_pgvector() -> Option<Self> {

@@ -1,6 +1,8 @@
 //! A server of a test's own, for tests that kill, starve or copy one.
 
-use postgres_harness::{Cluster, Durability, Options, Programs, SUPERUSER, Shutdown, TEMPLATE};
+use postgres_harness::{
+    Cluster, Durability, Options, Programs, SUPERUSER, Shutdown, TEMPLATE, TestServer,
+};
 
 use super::{Client, server};
 
@@ -65,6 +67,20 @@ impl PrivateServer {
     #[must_use]
     pub fn client(&self, database: &str) -> Client {
         Client::connect(&self.url(database))
+    }
+
+    /// As a server that databases of tests can be on.
+    #[must_use]
+    pub fn as_test_server(&self) -> TestServer {
+        TestServer {
+            url: self.url("postgres"),
+            version: String::new(),
+            pgvector_version: String::new(),
+            certificates: None,
+            template: Some(TEMPLATE.to_owned()),
+            sockets: None,
+            programs: None,
+        }
     }
 
     /// Kills it as a crash would.
