@@ -404,7 +404,9 @@ BEGIN
         WHERE n.id <> product_id ORDER BY n.place LIMIT match_count;
 END $$;
 
-COMMENT ON FUNCTION find_similar_products IS 'The rows nearest to a stored one, in its own collection, itself left out.';
+-- With its arguments: a store beside this one, in a schema that is on the path, has both of them already.
+COMMENT ON FUNCTION find_similar_products(text, integer, double precision, text, jsonb) IS
+    'The rows nearest to a stored one, in its own collection, itself left out.';
 
 CREATE FUNCTION product_similarity(a text, b text, collection text DEFAULT NULL) RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$

@@ -26,10 +26,12 @@ use secrecy::{ExposeSecret, SecretString};
 use storage_core::{StoreError, StoreErrorKind};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_postgres::config::{ChannelBinding, SslMode as WireMode};
 use tokio_postgres::{AsyncMessage, Client, Config, Notification, SimpleQueryMessage};
 
+use crate::error::Failure;
+use crate::open::patience;
 use crate::options::{Endpoint, Host, PostgresOptions, SslMode, TargetSession, configuration};
 use steps::{Progress, Watched};
 
@@ -90,19 +92,44 @@ pub(crate) struct Session {
     /// What the server sends unasked, after a `LISTEN`; ends with the connection.
     pub(crate) notifications: mpsc::UnboundedReceiver<Notification>,
     task: JoinHandle<()>,
+    /// After the client: an idle connection says good-bye.
+    _end: Ends,
 }
 
 impl Session {
     /// Says good-bye, so that the server lets go of locks before this returns, and at most a second is waited for it.
     pub(crate) async fn close(self) {
         let Self {
-            client, mut task, ..
+            client,
+            mut task,
+            _end,
+            ..
         } = self;
         drop(client);
-        if tokio::time::timeout(Duration::from_secs(1), &mut task)
-            .await
-            .is_err()
-        {
+        // One that has not ended by then is ended.
+        let _ = tokio::time::timeout(Duration::from_secs(1), &mut task).await;
+    }
+}
+
+/// Ends what serves a connection. Left to itself it would wait for answers that are still due, and of a server that fell
+/// silent none ever comes.
+#[derive(Debug)]
+struct Ends(Option<AbortHandle>);
+
+impl Ends {
+    fn of(task: &JoinHandle<()>) -> Self {
+        Self(Some(task.abort_handle()))
+    }
+
+    /// Somebody else sees to it.
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
             task.abort();
         }
     }
@@ -116,6 +143,7 @@ pub(crate) async fn connect_once(options: &PostgresOptions) -> Result<Session, S
     Ok(Session {
         client,
         notifications,
+        _end: Ends::of(&task),
         task,
     })
 }
@@ -151,6 +179,17 @@ pub(crate) fn diagnose(options: &PostgresOptions, error: tokio_postgres::Error) 
             &failure::Asked::somewhere(options),
             Progress::Answered,
         ),
+    }
+}
+
+/// Waits for an answer as long as one may take.
+async fn answered<T>(
+    options: &PostgresOptions,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience(options), answer).await {
+        Ok(answer) => answer.map_err(|error| diagnose(options, error)),
+        Err(_) => Err(Failure::Silent.at(Step::Server.operation(), &options.describe())),
     }
 }
 
@@ -340,7 +379,12 @@ async fn attempt(
     let steps = async {
         let (client, connection) = config.connect(watched.clone()).await?;
         let task = tokio::spawn(drive(connection, notifications));
-        let connected = Connected { client, task };
+        let unwanted = Ends::of(&task);
+        let connected = Connected {
+            client,
+            task,
+            unwanted,
+        };
         let fits = fits(&connected.client, target).await?;
         Ok::<_, tokio_postgres::Error>((connected, fits))
     };
@@ -360,10 +404,12 @@ async fn attempt(
 struct Connected {
     client: Client,
     task: JoinHandle<()>,
+    unwanted: Ends,
 }
 
 impl Connected {
     fn into_parts(self) -> (Client, JoinHandle<()>) {
+        self.unwanted.not();
         (self.client, self.task)
     }
 }

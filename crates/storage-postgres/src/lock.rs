@@ -53,13 +53,9 @@ fn digest(schema: &str) -> i32 {
 }
 
 /// Takes the lock if nobody has it.
-async fn try_take(client: &Client, name: Name) -> Outcome<bool> {
-    let rows = client
-        .query_typed(
-            sql::TRY_LOCK,
-            &[(&name.0, Type::INT4), (&name.1, Type::INT4)],
-        )
-        .await?;
+async fn try_take(client: &Client, name: Name, patience: Duration) -> Outcome<bool> {
+    let numbers = [(&name.0 as _, Type::INT4), (&name.1 as _, Type::INT4)];
+    let rows = within(patience, client.query_typed(sql::TRY_LOCK, &numbers)).await?;
     match rows.first() {
         Some(row) => Ok(row.try_get(0)?),
         None => Ok(false),
@@ -67,27 +63,69 @@ async fn try_take(client: &Client, name: Name) -> Outcome<bool> {
 }
 
 /// Waits in the queue for the lock, as long as the session's `lock_timeout` allows.
-pub(crate) async fn wait_for(client: &Client, name: Name, wait: Duration) -> Outcome<()> {
+async fn wait_for(client: &Client, name: Name, wait: Duration) -> Outcome<()> {
     let numbers = [(&name.0 as _, Type::INT4), (&name.1 as _, Type::INT4)];
     let answer = client.execute_typed(sql::TAKE_LOCK, &numbers);
     within(wait.saturating_add(Duration::from_secs(5)), answer).await?;
     Ok(())
 }
 
+/// The same, and then the session's limits are what they were: a wait is no work.
+pub(crate) async fn wait_patiently(
+    client: &Client,
+    name: Name,
+    wait: Duration,
+    patience: Duration,
+) -> Outcome<()> {
+    // At once where nobody has it: only a wait that is needed takes a network that falls silent for a wait.
+    if try_take(client, name, patience).await? {
+        return Ok(());
+    }
+    let milliseconds = wait.as_millis().clamp(1, i32::MAX as u128);
+    let limits = format!("SET lock_timeout = {milliseconds}; SET statement_timeout = 0");
+    within(patience, client.batch_execute(&limits)).await?;
+    wait_for(client, name, wait).await?;
+    let limits = "RESET lock_timeout; RESET statement_timeout";
+    within(patience, client.batch_execute(limits)).await
+}
+
 /// Lets the lock go.
-pub(crate) async fn let_go(client: &Client, name: Name) -> Outcome<()> {
-    client
-        .execute_typed(sql::LET_GO, &[(&name.0, Type::INT4), (&name.1, Type::INT4)])
-        .await?;
+pub(crate) async fn let_go(client: &Client, name: Name, patience: Duration) -> Outcome<()> {
+    let numbers = [(&name.0 as _, Type::INT4), (&name.1 as _, Type::INT4)];
+    within(patience, client.execute_typed(sql::LET_GO, &numbers)).await?;
+    Ok(())
+}
+
+/// Waits for the lock as long as the transaction's `lock_timeout` allows; it goes with the transaction.
+pub(crate) async fn take_turn(
+    client: &Client,
+    name: Name,
+    wait: Duration,
+    patience: Duration,
+) -> Outcome<()> {
+    let numbers = [(&name.0 as _, Type::INT4), (&name.1 as _, Type::INT4)];
+    // At once where nobody has it: a network that falls silent is not taken for a wait.
+    let tried = client.query_typed(sql::TRY_TURN, &numbers);
+    let tried = within(patience, tried).await?;
+    if let Some(row) = tried.first()
+        && row.try_get(0)?
+    {
+        return Ok(());
+    }
+    let answer = client.query_typed(sql::TAKE_TURN, &numbers);
+    within(wait.saturating_add(Duration::from_secs(5)), answer).await?;
     Ok(())
 }
 
 /// Who has the lock, in their own words.
-pub(crate) async fn holder(client: &Client, name: Name) -> Outcome<Option<String>> {
+pub(crate) async fn holder(
+    client: &Client,
+    name: Name,
+    patience: Duration,
+) -> Outcome<Option<String>> {
     let (class, object) = name.shown();
-    let rows = client
-        .query_typed(sql::HOLDER, &[(&class, Type::INT8), (&object, Type::INT8)])
-        .await?;
+    let numbers = [(&class as _, Type::INT8), (&object as _, Type::INT8)];
+    let rows = within(patience, client.query_typed(sql::HOLDER, &numbers)).await?;
     match rows.first() {
         Some(row) => {
             let (name, process): (&str, i32) = (row.try_get(0)?, row.try_get(1)?);
@@ -101,29 +139,31 @@ pub(crate) async fn holder(client: &Client, name: Name) -> Outcome<Option<String
 }
 
 /// Takes the lock for a session that will write, waiting at most `wait`.
-pub(crate) async fn take(client: &Client, name: Name, wait: Duration, place: &str) -> Outcome<()> {
-    if try_take(client, name).await? {
+pub(crate) async fn take(
+    client: &Client,
+    name: Name,
+    wait: Duration,
+    patience: Duration,
+    place: &str,
+) -> Outcome<()> {
+    if try_take(client, name, patience).await? {
         return Ok(());
     }
-    let held_by = holder(client, name).await?;
+    let held_by = holder(client, name, patience).await?;
     if !wait.is_zero() {
         if let Some(holder) = &held_by {
             tracing::info!("waiting for another writer: {holder}");
         }
-        let milliseconds = wait.as_millis().clamp(1, i32::MAX as u128);
-        client
-            .batch_execute(&format!("SET lock_timeout = {milliseconds}"))
-            .await?;
-        match wait_for(client, name, wait).await {
+        match wait_patiently(client, name, wait, patience).await {
             Ok(()) => return Ok(()),
             Err(Failure::Database(error))
                 if error.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) => {}
             Err(failure) => return Err(failure),
         }
-    } else if try_take(client, name).await? {
+    } else if try_take(client, name, patience).await? {
         return Ok(());
     }
-    let named = holder(client, name).await?.or(held_by);
+    let named = holder(client, name, patience).await?.or(held_by);
     Err(Failure::Store(busy(named.as_deref(), name, place)))
 }
 

@@ -182,7 +182,7 @@ impl Search<'_> {
             .await?;
         if self.query.one_in.is_some_and(|one_in| one_in < MEASURED) {
             // The planner does not know the share of rows by number, as it knows that of a category.
-            self.tx.client.batch_execute(sql::NEAREST_MEASURED).await?;
+            self.tx.batch(sql::NEAREST_MEASURED).await?;
         }
         Ok(get::<&str>(&row, 0)? == "strict_order")
     }

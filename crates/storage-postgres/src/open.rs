@@ -126,7 +126,8 @@ pub async fn migrate(options: &PostgresOptions) -> Result<Migrated> {
 /// The step of connecting that failed.
 pub async fn writer(options: &PostgresOptions) -> Result<Option<String>> {
     let session = connect::connect_once(options).await?;
-    let holder = crate::lock::holder(&session.client, Name::writing(options.schema())).await;
+    let name = Name::writing(options.schema());
+    let holder = crate::lock::holder(&session.client, name, patience(options)).await;
     session.close().await;
     holder.map_err(|failure| failure.at("writer", &options.describe()))
 }

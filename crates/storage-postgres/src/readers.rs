@@ -151,19 +151,12 @@ impl Readers {
     /// Does a piece of work in one transaction that sees one moment. A server that goes away meanwhile is waited for,
     /// and the work done anew.
     pub(crate) async fn run<W: Work>(&self, work: &W) -> Outcome<W::Output> {
-        let since = Instant::now();
-        let mut pause = PAUSE;
+        let mut again = Again::new();
         loop {
-            let failure = match self.attempt(work).await {
+            match self.attempt(work).await {
                 Ok(output) => return Ok(output),
-                Err(failure) => failure,
-            };
-            if !failure.may_pass() || since.elapsed() >= COMES_BACK {
-                return Err(failure);
+                Err(failure) => again.after(failure, W::NAME).await?,
             }
-            tracing::debug!(work = W::NAME, "reading again: {}", failure.fact());
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -281,6 +274,32 @@ const PASSES_OVER: [StoreErrorKind; 3] = [
     StoreErrorKind::SchemaOld,
 ];
 
+/// Patience with a server that went away and may come back.
+pub(crate) struct Again {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Again {
+    pub(crate) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            pause: PAUSE,
+        }
+    }
+
+    /// Waits until it is time for the next attempt; gives the failure back where none will help, or it took too long.
+    pub(crate) async fn after(&mut self, failure: Failure, work: &'static str) -> Outcome<()> {
+        if !failure.may_pass() || self.since.elapsed() >= COMES_BACK {
+            return Err(failure);
+        }
+        tracing::debug!(work, "again: {}", failure.fact());
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
 impl Server {
     fn new(options: PostgresOptions, primary: bool) -> Outcome<Self> {
         let pool = connect::pool(&options)?;
@@ -313,8 +332,24 @@ impl Server {
     }
 
     async fn connection(&self) -> Outcome<Object> {
-        let connection = self.pool.get().await;
-        connection.map_err(|error| Failure::Store(connect::pool_failure(&self.options, error)))
+        match tokio::time::timeout(self.limit(), self.pool.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(Failure::Store(connect::pool_failure(&self.options, error))),
+            Err(_) => {
+                // Each idle connection is looked at in turn, and each of a network that fell silent takes its time.
+                self.pool.retain(|_, _| false);
+                Err(Failure::Silent)
+            }
+        }
+    }
+
+    /// How long a connection may take: the wait for a free one, a look at one that was idle, and a new one on any of the
+    /// servers, which may have two addresses each.
+    fn limit(&self) -> Duration {
+        let options = &self.options;
+        let wait = options.connect_timeout.max(options.wait);
+        let attempts = u32::try_from(2 * options.endpoints.len()).unwrap_or(u32::MAX);
+        wait.saturating_add(options.connect_timeout.saturating_mul(attempts + 1))
     }
 
     async fn look(&self, schema: &str) -> Outcome<Seen> {

@@ -162,61 +162,70 @@ pub(crate) async fn migrate(
     }
     // Before the lock: one that was taken through a proxy that pools transactions stays behind in it.
     own_session::require(client, options).await?;
-    let wait = OTHERS_MIGRATION.as_millis();
-    client
-        .batch_execute(&format!(
-            "SET lock_timeout = {wait}; SET statement_timeout = 0"
-        ))
-        .await?;
-    lock::wait_for(client, lock::MIGRATING, OTHERS_MIGRATION).await?;
-    let outcome = migrate_locked(client, name, place, patience).await;
-    // Where the session is gone, so is its lock.
-    let unlocked = lock::let_go(client, lock::MIGRATING).await;
-    outcome?;
-    unlocked?;
+    while step(client, name, place, patience).await? {}
     Ok(before)
 }
 
-async fn migrate_locked(
-    client: &Client,
-    name: &str,
-    place: &str,
-    patience: Duration,
-) -> Outcome<()> {
+/// Applies the next migration; false where there is none. The lock belongs to its transaction, and that may not idle:
+/// one who stops in the middle, or whose network does, keeps others waiting for a while only.
+async fn step(client: &Client, name: &str, place: &str, patience: Duration) -> Outcome<bool> {
+    let limits = |lock: Duration, statement: Duration| {
+        format!(
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; \
+             SET LOCAL idle_in_transaction_session_timeout = {}",
+            lock.as_millis(),
+            statement.as_millis(),
+            patience.as_millis(),
+        )
+    };
+    let begin = format!("BEGIN; {}", limits(OTHERS_MIGRATION, Duration::ZERO));
+    within(patience, client.batch_execute(&begin)).await?;
+    let outcome = async {
+        lock::take_turn(client, lock::MIGRATING, OTHERS_MIGRATION, patience).await?;
+        let limits = limits(OTHERS_MIGRATION.min(patience), patience);
+        within(patience, client.batch_execute(&limits)).await?;
+        let applied = apply_next(client, name, place, patience).await?;
+        within(patience, client.batch_execute("COMMIT")).await?;
+        Outcome::Ok(applied)
+    };
+    let outcome = outcome.await;
+    if let Err(failure) = &outcome
+        && !failure.is_lost()
+    {
+        let _ = within(patience, client.batch_execute("ROLLBACK")).await;
+    }
+    outcome
+}
+
+/// In a transaction that has the lock.
+async fn apply_next(client: &Client, name: &str, place: &str, patience: Duration) -> Outcome<bool> {
     let seen = look(client, name, patience).await?;
-    let schema = connect::quoted(name);
-    if seen.extension.is_none() {
-        client
-            .batch_execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
-            .await?;
+    let mut extension = seen.extension.clone();
+    if extension.is_none() {
+        let create = "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public";
+        within(patience, client.batch_execute(create)).await?;
+        extension = look(client, name, patience).await?.extension;
     }
     let applied = seen.applied.clone().unwrap_or_default();
-    let known = compare(&applied, place)?;
-    for next in known.0 {
-        let extension = look(client, name, patience).await?.extension;
-        let path = connect::search_path(name, extension.as_deref());
-        let creates = match next.version {
-            1 if !seen.may_create => format!("CREATE SCHEMA {schema};"),
-            _ => String::new(),
-        };
-        // One string, one transaction: it is all there or nothing is.
-        let record = format!(
-            "INSERT INTO smart_support_migrations (version, name, checksum) VALUES ({}, '{}', '\\x{}');",
-            next.version,
-            next.name,
-            next.checksum().to_hex()
-        );
-        let step = format!(
-            "BEGIN; {creates} SET LOCAL search_path = {path}; {}\n; {record} COMMIT",
-            next.sql
-        );
-        if let Err(error) = client.batch_execute(&step).await {
-            let _ = client.batch_execute("ROLLBACK").await;
-            return Err(error.into());
-        }
-        tracing::debug!(version = next.version, name = next.name, "schema migrated");
-    }
-    Ok(())
+    let Some(next) = compare(&applied, place)?.0.first() else {
+        return Ok(false);
+    };
+    let creates = match next.version {
+        1 if !seen.may_create => format!("CREATE SCHEMA {};", connect::quoted(name)),
+        _ => String::new(),
+    };
+    let path = connect::search_path(name, extension.as_deref());
+    let step = format!(
+        "{creates} SET LOCAL search_path = {path}; {}\n; \
+         INSERT INTO smart_support_migrations (version, name, checksum) VALUES ({}, '{}', '\\x{}')",
+        next.sql,
+        next.version,
+        next.name,
+        next.checksum().to_hex()
+    );
+    within(patience, client.batch_execute(&step)).await?;
+    tracing::debug!(version = next.version, name = next.name, "schema migrated");
+    Ok(true)
 }
 
 fn refuse_server(seen: &Seen, place: &str) -> Outcome<()> {

@@ -76,12 +76,12 @@ queries! {
     KEPT_VECTORS = "kept_vectors";
     LEDGER = "ledger";
     KEEP_EFFORT = "keep_effort";
-    LET_GO = "let_go";
     LOCK_INDEXES = "lock_indexes";
     LOCK_STORE = "lock_store";
     LOOK = "look";
     NAME_RUN = "name_run";
     NAME_SOURCE = "name_source";
+    LET_GO = "let_go";
     NEAREST = "nearest";
     NEAREST_EFFORT = "nearest_effort";
     NEAREST_MEASURED = "nearest_measured";
@@ -120,6 +120,7 @@ queries! {
     TAKE_LOCK = "take_lock";
     TAKE_TURN = "take_turn";
     TRY_LOCK = "try_lock";
+    TRY_TURN = "try_turn";
     UNADOPTED = "unadopted";
     UNBOUND = "unbound";
     UNSTAGE_RECORDS = "unstage_records";

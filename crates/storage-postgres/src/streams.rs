@@ -10,7 +10,7 @@ use storage_core::Result;
 use tokio_postgres::{Row, RowStream};
 
 use crate::error::{Failure, Outcome};
-use crate::readers::{Readers, Reading};
+use crate::readers::{Again, Readers, Reading};
 use crate::tx::Tx;
 
 /// What to read.
@@ -42,7 +42,7 @@ pub(crate) fn read<L: Long>(
     wanted: L,
 ) -> BoxStream<'static, Result<L::Item>> {
     stream::once(async move {
-        let started = start(&readers, &wanted).await;
+        let started = start_patiently(&readers, &wanted).await;
         // The stream keeps its own connection, not the store.
         drop(readers);
         match started {
@@ -53,6 +53,17 @@ pub(crate) fn read<L: Long>(
     })
     .flatten()
     .boxed()
+}
+
+/// Nothing is given yet: where the server goes away, it is begun anew.
+async fn start_patiently<L: Long>(readers: &Readers, wanted: &L) -> Outcome<Option<Under<L>>> {
+    let mut again = Again::new();
+    loop {
+        match start(readers, wanted).await {
+            Ok(started) => return Ok(started),
+            Err(failure) => again.after(failure, L::NAME).await?,
+        }
+    }
 }
 
 async fn start<L: Long>(readers: &Readers, wanted: &L) -> Outcome<Option<Under<L>>> {

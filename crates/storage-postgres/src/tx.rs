@@ -65,6 +65,11 @@ impl Tx<'_> {
         within(self.patience, self.client.execute_typed(sql, params)).await
     }
 
+    /// Runs statements without values.
+    pub(crate) async fn batch(&self, sql: &str) -> Outcome<()> {
+        within(self.patience, self.client.batch_execute(sql)).await
+    }
+
     /// Sends rows by binary COPY. No rows are not sent at all.
     pub(crate) async fn copy<R: CopyRow>(
         &self,

@@ -18,7 +18,7 @@ impl Work for Analyse {
 
     async fn run(&self, tx: &Tx<'_>) -> Outcome<()> {
         if get::<bool>(&tx.one(sql::OUTDATED, &[]).await?, 0)? {
-            tx.client.batch_execute(sql::ANALYSE).await?;
+            tx.batch(sql::ANALYSE).await?;
         }
         Ok(())
     }

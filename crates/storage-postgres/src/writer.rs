@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use storage_core::{StoreError, StoreErrorKind};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::connect::{self, Session};
@@ -13,6 +14,7 @@ use crate::lock::{self, Name};
 use crate::open::patience;
 use crate::options::PostgresOptions;
 use crate::own_session;
+use crate::readers::Again;
 use crate::schema::Seen;
 use crate::sql;
 use crate::tx::{Tx, Work, within};
@@ -63,15 +65,17 @@ enum Attempt<T> {
     /// COMMIT was sent, and no answer came.
     Unknown {
         output: T,
-        transaction: Option<Transaction>,
+        transaction: Transaction,
         failure: Failure,
     },
 }
 
-/// Names a transaction for good: its number, on the history that this server writes.
+/// Names a transaction for good: its number, on the history that this server writes, as long as it does not crash.
 struct Transaction {
     number: String,
     timeline: String,
+    /// Since when the server has counted: a crash makes it forget its counts, and numbers that were not written down yet.
+    counting_since: Option<String>,
 }
 
 /// How a transaction ended that we did not see the end of.
@@ -94,8 +98,9 @@ impl Writer {
         if role == Role::InTurns {
             // Later, what waits to be written is paid for; at the beginning nobody waits longer than was said.
             let turn = Name::writing(options.schema());
-            lock::take(&session.client, turn, options.wait, &options.describe()).await?;
-            lock::let_go(&session.client, turn).await?;
+            let (client, patience) = (&session.client, terms.patience);
+            lock::take(client, turn, options.wait, patience, &options.describe()).await?;
+            lock::let_go(client, turn, patience).await?;
         }
         Ok(Self {
             terms,
@@ -149,23 +154,16 @@ impl Writer {
                         "the answer to COMMIT was lost: {}; looking how it ended",
                         failure.fact()
                     );
-                    let end = match &transaction {
-                        Some(transaction) => {
-                            let session = self.terms.reconnect(&mut lost_since).await;
-                            let session = session.map_err(|again| {
-                                outcome_unknown(W::NAME, &self.terms.options, again)
-                            })?;
-                            let end = self.terms.how_it_ended(&session.client, transaction).await;
-                            *slot = Some(session);
-                            end?
-                        }
-                        None => End::Unknown,
-                    };
-                    match end {
-                        End::Committed => return Ok(output),
-                        End::RolledBack => lost_since = None,
-                        End::Unknown => {
+                    repeats += 1;
+                    match self.terms.find_out(&transaction).await {
+                        Ok(End::Committed) => return Ok(output),
+                        Ok(End::RolledBack) if repeats <= REPEATS => {}
+                        Ok(End::RolledBack) => return Err(failure),
+                        Ok(End::Unknown) => {
                             return Err(outcome_unknown(W::NAME, &self.terms.options, failure));
+                        }
+                        Err(again) => {
+                            return Err(outcome_unknown(W::NAME, &self.terms.options, again));
                         }
                     }
                 }
@@ -208,7 +206,8 @@ impl Terms {
     /// Takes the lock of this role, on a server that can be written to, in a session that is ours alone.
     async fn require(&self, client: &Client, wait: Duration) -> Outcome<()> {
         let place = self.options.describe();
-        let rows = client.query_typed(sql::WRITABLE, &[]).await?;
+        let asked = client.query_typed(sql::WRITABLE, &[]);
+        let rows = within(self.patience, asked).await?;
         let row = rows
             .first()
             .ok_or_else(|| Failure::corrupt("open", "the server does not say what it is"))?;
@@ -223,7 +222,7 @@ impl Terms {
         }
         // Before the lock: one that was taken through such a proxy stays behind in it.
         own_session::require(client, &self.options).await?;
-        lock::take(client, self.lock(), wait, &place).await
+        lock::take(client, self.lock(), wait, self.patience, &place).await
     }
 
     /// A new session with the lock. A server that is being restarted is waited for.
@@ -277,7 +276,7 @@ impl Terms {
             Ok(()) => Attempt::Done(output, session),
             Err(failure) if failure.is_lost() => Attempt::Unknown {
                 output,
-                transaction: Some(transaction),
+                transaction,
                 failure,
             },
             Err(failure) => self.give_up(session, failure).await,
@@ -323,6 +322,7 @@ impl Terms {
         Ok(Transaction {
             number: row.try_get(0)?,
             timeline: row.try_get(1)?,
+            counting_since: row.try_get(3)?,
         })
     }
 
@@ -341,16 +341,38 @@ impl Terms {
         }
     }
 
+    /// Asks how a transaction ended, of which the answer to COMMIT was lost; and again, where that answer is lost too.
+    /// The lock is not needed for it, which somebody else may have by now.
+    async fn find_out(&self, transaction: &Transaction) -> Outcome<End> {
+        let mut again = Again::new();
+        loop {
+            let answer = match connect::connect_once(&self.options).await {
+                Ok(session) => self.how_it_ended(&session.client, transaction).await,
+                Err(error) => Err(error.into()),
+            };
+            match answer {
+                Ok(end) => return Ok(end),
+                Err(failure) => again.after(failure, "commit").await?,
+            }
+        }
+    }
+
     /// Asks the server how a transaction ended. One that is still under way belongs to a session that the server will
     /// soon find dead.
     async fn how_it_ended(&self, client: &Client, asked: &Transaction) -> Outcome<End> {
         let deadline = Instant::now() + COMES_BACK;
         loop {
-            let rows = within(
-                self.patience,
-                client.query_typed(sql::HOW_IT_ENDED, &[(&asked.number, Type::TEXT)]),
-            )
-            .await?;
+            let number = [(&asked.number as _, Type::TEXT)];
+            let question = client.query_typed(sql::HOW_IT_ENDED, &number);
+            let rows = match within(self.patience, question).await {
+                // A number that was never given: the server does not remember what did not come to its log.
+                Err(Failure::Database(error))
+                    if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) =>
+                {
+                    return Ok(End::RolledBack);
+                }
+                rows => rows?,
+            };
             let Some(row) = rows.first() else {
                 return Ok(End::Unknown);
             };
@@ -359,7 +381,11 @@ impl Terms {
                 return Ok(End::Unknown);
             }
             match row.try_get::<_, Option<&str>>(0)? {
-                Some("committed") => return Ok(End::Committed),
+                Some("committed") => {
+                    // After a crash the number may be that of another one.
+                    let same = row.try_get::<_, Option<String>>(2)? == asked.counting_since;
+                    return Ok(if same { End::Committed } else { End::Unknown });
+                }
                 Some("aborted") => return Ok(End::RolledBack),
                 Some(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
                 _ => return Ok(End::Unknown),

@@ -11,8 +11,8 @@ mod role;
 pub use client::Client;
 pub use database::TestDatabase;
 pub use postgres_harness::{
-    Bouncer, COMMIT, Certificates, Durability, Options, PLAIN_ROLE, Pace, Programs, Proxy, SUPERUSER,
-    Shutdown, TEMPLATE, TLS_ROLE, TestServer, Then, Way, When,
+    Bouncer, COMMIT, Certificates, Durability, Options, PLAIN_ROLE, Pace, Programs, Proxy,
+    SUPERUSER, Shutdown, TEMPLATE, TLS_ROLE, TestServer, Then, Way, When,
 };
 pub use private_server::PrivateServer;
 pub use role::TestRole;

@@ -3,7 +3,7 @@
 use storage_core::StoreError;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Extension, ExtensionState, connect_once, diagnose, extension_state};
+use super::{Extension, ExtensionState, answered, connect_once, extension_state};
 use crate::options::PostgresOptions;
 
 /// A server that was reached and let us in.
@@ -23,11 +23,10 @@ pub struct Server {
 /// Connects once, looks, and leaves. Nothing is changed. The error names the step that failed.
 pub async fn examine(options: &PostgresOptions) -> Result<Server, StoreError> {
     let session = connect_once(options).await?;
-    let answer = session
+    let question = session
         .client
-        .simple_query(include_str!("../queries/server.sql"))
-        .await
-        .map_err(|error| diagnose(options, error))?;
+        .simple_query(include_str!("../queries/server.sql"));
+    let answer = answered(options, question).await?;
     let text = |column: &str| {
         answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => {

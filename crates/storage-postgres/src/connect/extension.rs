@@ -40,10 +40,8 @@ pub(crate) async fn extension_state(
     client: &Client,
     options: &PostgresOptions,
 ) -> Result<ExtensionState, StoreError> {
-    let answer = client
-        .simple_query(include_str!("../queries/extension.sql"))
-        .await
-        .map_err(|error| super::diagnose(options, error))?;
+    let question = client.simple_query(include_str!("../queries/extension.sql"));
+    let answer = super::answered(options, question).await?;
     let row = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,

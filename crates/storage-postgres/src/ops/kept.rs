@@ -41,7 +41,7 @@ impl Long for OfSpace {
             return Ok(None);
         };
         // In the order of the index: a sort would hold every vector, on the server's disk.
-        tx.client.batch_execute(sql::SCAN_PLAN).await?;
+        tx.batch(sql::SCAN_PLAN).await?;
         let rows = tx
             .stream(sql::KEPT_VECTORS, &[(&space.number, Type::INT8)])
             .await?;

@@ -61,7 +61,7 @@ impl Long for Wanted {
         };
         let names = Names::read(tx, &self.collection, collection.id).await?;
         // Rows come in key order through three indices. A sort would hold every vector, on the server's disk.
-        tx.client.batch_execute(sql::SCAN_PLAN).await?;
+        tx.batch(sql::SCAN_PLAN).await?;
         let rows = tx
             .stream(
                 sql::SCAN,

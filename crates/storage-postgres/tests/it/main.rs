@@ -4,6 +4,7 @@
 
 mod conformance;
 mod connect;
+mod faults;
 mod nearest;
 mod server;
 mod sql_surface;

@@ -62,22 +62,25 @@ impl Schema {
         let answer = client.simple_query(sql).await.unwrap();
         drop(client);
         task.await.unwrap().unwrap();
-        answer
-            .iter()
-            .filter_map(|message| match message {
-                tokio_postgres::SimpleQueryMessage::Row(row) => Some(
-                    (0..row.len())
-                        .map(|column| row.get(column).map(str::to_owned))
-                        .collect(),
-                ),
-                _ => None,
-            })
-            .collect()
+        texts(&answer)
     }
 
     fn quoted(&self) -> String {
         format!("\"{}\"", self.name.replace('"', "\"\""))
     }
+}
+
+/// The rows of an answer.
+pub(crate) fn texts(answer: &[tokio_postgres::SimpleQueryMessage]) -> Vec<Vec<Option<String>>> {
+    let rows = answer.iter().filter_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => Some(
+            (0..row.len())
+                .map(|column| row.get(column).map(str::to_owned))
+                .collect(),
+        ),
+        _ => None,
+    });
+    rows.collect()
 }
 
 impl Drop for Schema {

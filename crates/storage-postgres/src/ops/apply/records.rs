@@ -203,13 +203,13 @@ impl<'a> Applying<'a> {
         }
         // Their vectors of all versions go: they may be of an older text.
         self.unbind(&changed).await?;
-        self.tx.client.batch_execute(sql::STAGE_RECORDS).await?;
+        self.tx.batch(sql::STAGE_RECORDS).await?;
         self.tx
             .copy(sql::COPY_STAGED, &column_types(), written)
             .await?;
         self.tx.execute(sql::REPLACE_RECORDS, &[]).await?;
         // The transaction may be long; a second batch of it stages anew.
-        self.tx.client.batch_execute(sql::UNSTAGE_RECORDS).await?;
+        self.tx.batch(sql::UNSTAGE_RECORDS).await?;
         Ok(())
     }
 
