@@ -33,6 +33,7 @@ mod model;
 mod output;
 mod plan_file;
 mod postgres_cli;
+mod postgres_faults;
 mod postgres_moves;
 mod postgres_pools;
 mod postgres_replicas;

@@ -1,12 +1,12 @@
 //! Owns `cargo xtask torture`: builds the product and the program that tortures it, and sees to the tool it needs.
 
 use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Result, bail};
 
 use crate::environment::{self, Environment};
-use crate::process;
+use crate::pg;
 use crate::test::{BINARY_VARIABLE, Outcome};
 use crate::workspace::{Build, Workspace};
 
@@ -23,18 +23,50 @@ const INSTALLERS: [&[&str]; 4] = [
     &["pacman", "--sync", "--noconfirm"],
 ];
 
+/// The part that needs a server.
+const NEEDS_SERVER: &str = "postgres";
+
 /// Tortures a build of the product, and passes the program's exit code on.
 pub(crate) fn command(workspace: &Workspace, release: bool, args: &[OsString]) -> Result<ExitCode> {
-    process::become_program(prepare(workspace, release, args)?)
+    let status = run(workspace, release, args)?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
 }
 
 /// The share of CI.
 pub(crate) fn share(workspace: &Workspace) -> Result<Outcome> {
-    let status = prepare(workspace, false, &[])?.status()?;
+    let status = run(workspace, false, &[])?;
     if !status.success() {
         bail!("something was lost, mixed, or paid for twice: see the table above");
     }
     Ok(Outcome::DONE)
+}
+
+/// Runs the program with a server beside it, where one can be had and is needed.
+fn run(workspace: &Workspace, release: bool, args: &[OsString]) -> Result<ExitStatus> {
+    let chosen = args.iter().any(|arg| arg == "--only");
+    let server = match !chosen || args.iter().any(|arg| arg == NEEDS_SERVER) {
+        false => None,
+        true => server(workspace),
+    };
+    let mut program = prepare(workspace, release, args)?;
+    match &server {
+        Some(server) => program.envs(server.variables()),
+        // Whatever the shell names.
+        None => program.env(pg::URL_VARIABLE, ""),
+    };
+    Ok(program.status()?)
+}
+
+fn server(workspace: &Workspace) -> Option<pg::Server> {
+    let servers = pg::prepare(&pg::Choice::Auto).and_then(|servers| {
+        let first = servers.first().map(|prepared| prepared.start(workspace));
+        first.transpose()
+    });
+    servers.unwrap_or_else(|error| {
+        eprintln!("xtask: no PostgreSQL server; what needs one is skipped and counted: {error:#}");
+        None
+    })
 }
 
 fn prepare(workspace: &Workspace, release: bool, args: &[OsString]) -> Result<Command> {

@@ -6,6 +6,7 @@
 mod calls;
 mod found;
 mod kills;
+mod postgres;
 mod power;
 mod process;
 mod report;
@@ -39,7 +40,7 @@ const THREADS: usize = 2;
 /// A part: what it is called, and what runs it.
 type Part = fn(&Torture) -> Result<Vec<Tally>>;
 
-const PARTS: [(&str, Part); 10] = [
+const PARTS: [(&str, Part); 11] = [
     ("kill", kills::kill),
     ("compound", kills::compound),
     ("signal", kills::signal),
@@ -50,6 +51,7 @@ const PARTS: [(&str, Part); 10] = [
     ("power-loss", power::loss),
     ("together", together::together),
     ("versions", versions::versions),
+    ("postgres", postgres::postgres),
 ];
 
 /// What every part works with.
@@ -122,7 +124,7 @@ impl Torture {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     shared
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -224,7 +224,7 @@ pub(crate) fn tells_cause(ended: &Ended, full: bool) -> Result<()> {
 }
 
 /// Vectors that the run said are stored, the last time it did.
-fn said_stored(log: &str) -> usize {
+pub(crate) fn said_stored(log: &str) -> usize {
     let mut counts = log.lines().filter_map(|line| {
         let (_, rest) = line.split_once("Storing embeddings: ")?;
         // The last line of a killed run may be cut off in the middle of a number.

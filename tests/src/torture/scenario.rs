@@ -20,7 +20,7 @@ pub(crate) const BATCH: usize = 10;
 pub(crate) const CONCURRENCY: usize = 4;
 
 /// The same as flags.
-const BATCHES: &[&str] = &["--batch-size", "10", "--concurrency", "4"];
+pub(crate) const BATCHES: &[&str] = &["--batch-size", "10", "--concurrency", "4"];
 
 /// Numbers per vector.
 pub(crate) const DIMENSIONS: usize = 64;
@@ -116,7 +116,7 @@ pub(crate) struct Versions {
 }
 
 /// 240 entries, and the same after the edits of a day.
-fn sources() -> (Faq, Faq) {
+pub(crate) fn sources() -> (Faq, Faq) {
     let base = Faq::with_ids(240);
     let edited = base.edited(|entries| {
         entries.truncate(230);
