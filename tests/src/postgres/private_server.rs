@@ -80,6 +80,7 @@ impl PrivateServer {
             template: Some(TEMPLATE.to_owned()),
             sockets: None,
             programs: None,
+            pgbouncer: Err("a server of a test's own has none".to_owned()),
         }
     }
 
