@@ -205,6 +205,11 @@ fn grant(message: &str, place: &str) -> String {
         )
     } else if let Some(database) = message.strip_prefix("permission denied for database ") {
         format!("let its owner run `GRANT CREATE ON DATABASE \"{database}\" TO {role}`")
+    } else if let Some(database) =
+        message.strip_prefix("permission denied to create temporary tables in database ")
+    {
+        let database = database.trim_matches('"');
+        format!("let its owner run `GRANT TEMPORARY ON DATABASE \"{database}\" TO {role}`")
     } else {
         "connect as the role that made the store, or let it run deploy/postgres/read-only-role.sql for a role that only \
          reads"
