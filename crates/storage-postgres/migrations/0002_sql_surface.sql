@@ -124,9 +124,10 @@ BEGIN
             HINT = 'embed the question with the model that the collection serves; embedding_stats names it';
     END IF;
     scan := current_setting('hnsw.iterative_scan', true);
-    -- An older pgvector filters what its index has found, and returns too few.
-    IF scan IS NOT NULL AND served.dimensions <= 4000 THEN
-        SELECT * INTO tuned FROM vector_indexes x WHERE x.space_id = served.space_id;
+    SELECT * INTO tuned FROM vector_indexes x WHERE x.space_id = served.space_id;
+    -- Without an index nothing is gained by comparing in its way, which above 2,000 dimensions is half as precise. An older
+    -- pgvector filters what its index has found, and returns too few.
+    IF scan IS NOT NULL AND tuned.space_id IS NOT NULL THEN
         effort := current_setting('hnsw.ef_search');
         tuples := current_setting('hnsw.max_scan_tuples');
         PERFORM set_config('hnsw.iterative_scan', 'strict_order', true),
@@ -228,7 +229,7 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed';
     ELSIF content !~ '\S' THEN
         RAISE EXCEPTION 'the content of "%" is empty', id USING ERRCODE = 'invalid_parameter_value';
-    ELSIF octet_length(content) + octet_length(metadata::text) > 32 * 1024 * 1024 THEN
+    ELSIF octet_length(content) + coalesce(octet_length(metadata::text), 0) > 32 * 1024 * 1024 THEN
         RAISE EXCEPTION 'content and metadata of "%" are larger than 32 MiB', id USING ERRCODE = 'program_limit_exceeded';
     ELSIF vector_norm(embedding) NOT BETWEEN 1e-6 AND 1e6 THEN
         RAISE EXCEPTION 'the embedding of "%" has length %, which no angle can be measured with', id, vector_norm(embedding)

@@ -444,9 +444,14 @@ impl Builder<'_> {
     }
 
     pub(crate) async fn drop(&self, name: &str) -> Outcome<()> {
-        self.client
-            .batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+        // In the store's own schema: another one, where pgvector is, may have an index of that name too.
+        let rows = self
+            .client
+            .query_typed(sql::DROP_INDEX, &[(&name, Type::TEXT)])
             .await?;
+        if let Some(row) = rows.first() {
+            self.client.batch_execute(row.try_get(0)?).await?;
+        }
         Ok(())
     }
 

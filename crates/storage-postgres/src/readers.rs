@@ -364,12 +364,11 @@ impl Server {
     /// The state of the store there, if it says so soon.
     async fn state(&self, begin: &str) -> Outcome<(State, bool)> {
         let asked = async {
-            let connection = self.connection().await?;
+            // Out of the pool at once: whenever this is given up, the connection is of no use to anybody else, in the
+            // middle of a transaction as it is.
+            let connection = Object::take(self.connection().await?);
             within(SOON, connection.batch_execute(begin)).await?;
-            let state = state(&connection, SOON).await;
-            // Of no use to anybody else in the middle of a transaction.
-            drop(Object::take(connection));
-            state
+            state(&connection, SOON).await
         };
         match tokio::time::timeout(SOON, asked).await {
             Ok(state) => state,

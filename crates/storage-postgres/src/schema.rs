@@ -54,7 +54,9 @@ pub(crate) struct Seen {
     /// A table of ours that somebody else has.
     taken: Option<String>,
     server: i32,
+    /// Whether the store's schema is there, and the one that every database begins with.
     may_create: bool,
+    has_public: bool,
 }
 
 /// Looks at the schema `name`, without changing anything.
@@ -80,6 +82,7 @@ pub(crate) async fn look(client: &Client, name: &str, patience: Duration) -> Out
         taken: row.try_get(4)?,
         server: row.try_get(5)?,
         may_create: row.try_get(6)?,
+        has_public: row.try_get(7)?,
     })
 }
 
@@ -108,7 +111,7 @@ pub(crate) fn status(seen: &Seen, place: &str) -> Outcome<SchemaStatus> {
             StoreErrorKind::Foreign,
             "schema",
             format!(
-                "the schema has a table {table} that is not ours; choose another schema with --postgres-schema \
+                "the schema has {table}, which is not ours; choose another schema with --postgres-schema \
                  smart_support: {place}"
             ),
         ));
@@ -147,7 +150,8 @@ pub(crate) fn require_current(seen: &Seen, place: &str) -> Outcome<()> {
     ))
 }
 
-/// Applies what is pending, one transaction a migration. One process does at a time: the others wait, and find it done.
+/// Applies what is pending, in one transaction: where a later step meets somebody else's tables, nothing is left of the
+/// earlier ones. One process does at a time: the others wait, and find it done.
 pub(crate) async fn migrate(
     client: &Client,
     options: &PostgresOptions,
@@ -162,13 +166,12 @@ pub(crate) async fn migrate(
     }
     // Before the lock: one that was taken through a proxy that pools transactions stays behind in it.
     own_session::require(client, options).await?;
-    while step(client, name, place, patience).await? {}
+    steps(client, name, place, patience).await?;
     Ok(before)
 }
 
-/// Applies the next migration; false where there is none. The lock belongs to its transaction, and that may not idle:
-/// one who stops in the middle, or whose network does, keeps others waiting for a while only.
-async fn step(client: &Client, name: &str, place: &str, patience: Duration) -> Outcome<bool> {
+/// Applies every migration that is pending. The lock belongs to the transaction, and that may not idle: one who stops in the middle, or whose network does, keeps others waiting for a while only.
+async fn steps(client: &Client, name: &str, place: &str, patience: Duration) -> Outcome<()> {
     let limits = |lock: Duration, statement: Duration| {
         format!(
             "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; \
@@ -184,9 +187,8 @@ async fn step(client: &Client, name: &str, place: &str, patience: Duration) -> O
         lock::take_turn(client, lock::MIGRATING, OTHERS_MIGRATION, patience).await?;
         let limits = limits(OTHERS_MIGRATION.min(patience), patience);
         within(patience, client.batch_execute(&limits)).await?;
-        let applied = apply_next(client, name, place, patience).await?;
-        within(patience, client.batch_execute("COMMIT")).await?;
-        Outcome::Ok(applied)
+        while apply_next(client, name, place, patience).await? {}
+        within(patience, client.batch_execute("COMMIT")).await
     };
     let outcome = outcome.await;
     if let Err(failure) = &outcome
@@ -202,8 +204,19 @@ async fn apply_next(client: &Client, name: &str, place: &str, patience: Duration
     let seen = look(client, name, patience).await?;
     let mut extension = seen.extension.clone();
     if extension.is_none() {
-        let create = "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public";
-        within(patience, client.batch_execute(create)).await?;
+        // Where every store of the database finds it; a database without `public` has it in the store's own schema.
+        let place = match seen.has_public {
+            true => "public".to_owned(),
+            false => connect::quoted(name),
+        };
+        let create = format!(
+            "{} CREATE EXTENSION IF NOT EXISTS vector SCHEMA {place}",
+            match seen.has_public || seen.may_create {
+                true => String::new(),
+                false => format!("CREATE SCHEMA {place};"),
+            }
+        );
+        within(patience, client.batch_execute(&create)).await?;
         extension = look(client, name, patience).await?.extension;
     }
     let applied = seen.applied.clone().unwrap_or_default();
@@ -211,7 +224,9 @@ async fn apply_next(client: &Client, name: &str, place: &str, patience: Duration
         return Ok(false);
     };
     let creates = match next.version {
-        1 if !seen.may_create => format!("CREATE SCHEMA {};", connect::quoted(name)),
+        1 if !look(client, name, patience).await?.may_create => {
+            format!("CREATE SCHEMA {};", connect::quoted(name))
+        }
         _ => String::new(),
     };
     let path = connect::search_path(name, extension.as_deref());

@@ -60,6 +60,8 @@ queries! {
     DROP_BINDINGS = "drop_bindings";
     DROP_CANARIES = "drop_canaries";
     DROP_CATEGORY = "drop_category";
+    DROP_INDEX = "drop_index";
+    DROP_INDEXES = "drop_indexes";
     DROP_INPUTS = "drop_inputs";
     DROP_OLDER = "drop_older";
     DROP_SPACE = "drop_space";

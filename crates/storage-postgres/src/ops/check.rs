@@ -29,12 +29,15 @@ impl Work for CheckStore {
 
     async fn run(&self, tx: &Tx<'_>) -> Outcome<IntegrityReport> {
         let mut checks = vec![
-            readable(names::CONNECTION, connection(tx).await)?,
-            readable(names::SCHEMA_VERSION, schema_version(tx).await)?,
+            part(tx, names::CONNECTION, connection(tx)).await?,
+            part(tx, names::SCHEMA_VERSION, schema_version(tx)).await?,
         ];
-        match collections::check(tx, misnamed(tx).await?).await {
+        tx.client.batch_execute(SAVED).await?;
+        let rows = async { collections::check(tx, misnamed(tx).await?).await };
+        match rows.await {
             Ok(rows) => checks.extend(rows.checks()),
             Err(failure) if failure.is_corrupt() => {
+                tx.client.batch_execute(TAKEN_BACK).await?;
                 for name in [
                     names::EMBEDDING_VERSION,
                     names::TEMPLATES,
@@ -46,19 +49,31 @@ impl Work for CheckStore {
             }
             Err(failure) => return Err(failure),
         }
-        checks.push(readable(names::VECTOR_HASHES, vectors(tx).await)?);
-        checks.push(readable(names::ORPHANS, orphans(tx).await)?);
-        checks.push(readable(names::FOREIGN_KEYS, foreign_keys(tx).await)?);
-        checks.push(readable(names::GENERATION, generation(tx).await)?);
+        checks.push(part(tx, names::VECTOR_HASHES, vectors(tx)).await?);
+        checks.push(part(tx, names::ORPHANS, orphans(tx)).await?);
+        checks.push(part(tx, names::FOREIGN_KEYS, foreign_keys(tx)).await?);
+        checks.push(part(tx, names::GENERATION, generation(tx)).await?);
         Ok(IntegrityReport { checks })
     }
 }
 
-/// A check that met something it could not read.
-fn readable(name: &'static str, outcome: Outcome<Check>) -> Outcome<Check> {
-    match outcome {
+/// A statement that meets a damaged page ends more than itself: the transaction goes on from here.
+const SAVED: &str = "SAVEPOINT part";
+const TAKEN_BACK: &str = "ROLLBACK TO SAVEPOINT part";
+
+/// A check that may meet something it cannot read.
+async fn part(
+    tx: &Tx<'_>,
+    name: &'static str,
+    check: impl Future<Output = Outcome<Check>>,
+) -> Outcome<Check> {
+    tx.client.batch_execute(SAVED).await?;
+    match check.await {
         Ok(check) => Ok(check),
-        Err(failure) if failure.is_corrupt() => Ok(unreadable(name, &failure)),
+        Err(failure) if failure.is_corrupt() => {
+            tx.client.batch_execute(TAKEN_BACK).await?;
+            Ok(unreadable(name, &failure))
+        }
         Err(failure) => Err(failure),
     }
 }

@@ -59,6 +59,15 @@ impl Long for Wanted {
         let Some(found) = found else {
             return Ok(None);
         };
+        // No id holds it, and the server takes no text with it.
+        if self
+            .filter
+            .document
+            .as_ref()
+            .is_some_and(|id| id.contains('\0'))
+        {
+            return Ok(None);
+        }
         let names = Names::read(tx, &self.collection, collection.id).await?;
         // Rows come in key order through three indices. A sort would hold every vector, on the server's disk.
         tx.batch(sql::SCAN_PLAN).await?;

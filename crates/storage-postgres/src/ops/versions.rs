@@ -139,6 +139,9 @@ impl Work for Delete<'_> {
             false => tx.one(sql::DELETE_SPACE_VECTORS, &space).await?,
         };
         if !used {
+            for row in tx.rows(sql::DROP_INDEXES, &space).await? {
+                tx.client.batch_execute(get(&row, 0)?).await?;
+            }
             tx.execute(sql::DROP_CANARIES, &space).await?;
             tx.execute(sql::DROP_SPACE, &space).await?;
         }

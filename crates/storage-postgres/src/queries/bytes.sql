@@ -4,7 +4,7 @@ SELECT
         FROM pg_class AS c
         WHERE c.relkind = 'r' AND c.oid = ANY (ARRAY['smart_support_migrations', 'store_state', 'embedding_spaces',
             'canaries', 'collections', 'collection_versions', 'category_counts', 'sources', 'runs',
-            'embedding_vectors', 'embedding_records', 'record_inputs', 'run_undo']::regclass[])),
+            'embedding_vectors', 'embedding_records', 'record_inputs', 'run_undo', 'vector_indexes']::regclass[])),
     (SELECT coalesce(sum(4 * s.dimensions::bigint * v.vectors), 0)::bigint
         FROM (SELECT space_id, count(*) AS vectors FROM embedding_vectors GROUP BY space_id) AS v
         JOIN embedding_spaces AS s ON s.space_id = v.space_id),

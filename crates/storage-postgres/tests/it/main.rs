@@ -6,6 +6,7 @@ mod conformance;
 mod connect;
 mod faults;
 mod nearest;
+mod neighbours;
 mod server;
 mod sql_surface;
 mod watch;
