@@ -78,25 +78,3 @@ fn a_slim_build_does_what_it_can() {
         true
     );
 }
-
-#[test]
-fn postgres_is_named_where_it_is_missing() {
-    let place = Place::hash();
-    place.save("faq.csv", &Faq::of(3));
-    let url = "postgres://user:hush@db.example/faq";
-    for args in [
-        &["migrate", "--faq-path", "faq.csv", "--store", url][..],
-        &[
-            "migrate",
-            "--faq-path",
-            "faq.csv",
-            "--storage-backend",
-            "postgres",
-        ],
-        &["status", "--store", url],
-    ] {
-        let run = place.run(args).expect(2).prints_nothing();
-        assert!(!run.stderr.contains("hush"));
-        run.says(&["postgres"]);
-    }
-}
