@@ -368,7 +368,6 @@ fn a_build_without_postgresql_says_so_wherever_it_is_named() {
         &["model", "list"],
         &["cache", "stats"],
         &["copy", &url, "sqlite:copy.db"],
-        &["copy", "sqlite:copy.db", &url],
         &["diff", &url, "sqlite:copy.db"],
     ] {
         let run = place.run(args).expect(2).prints_nothing();
