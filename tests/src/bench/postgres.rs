@@ -11,7 +11,7 @@ use storage_core::testing::fixture::{
     version_of,
 };
 use storage_core::{ChangeSet, Document, EmbeddingStore, Filter, Generation, Row, Timestamp};
-use storage_postgres::{PostgresOptions, PostgresStore};
+use storage_postgres::{PostgresOptions, PostgresStore, SslMode};
 use tokio_postgres::Client;
 
 use crate::bench::figure::Figure;
@@ -79,6 +79,8 @@ fn change(base: u64, rows: Vec<Row>, version: &Made) -> ChangeSet {
 async fn open(database: &TestDatabase, schema: &str) -> Result<PostgresStore> {
     let options = PostgresOptions::parse(&database.url())?
         .with_schema(schema)?
+        // As the peer, who has no TLS.
+        .with_ssl_mode(SslMode::Disable)
         .with_wait(Duration::from_secs(60))
         .with_writer("bench");
     Ok(storage_postgres::create_or_open(&options).await?)
