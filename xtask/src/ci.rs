@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::environment::Environment;
 use crate::test::Outcome;
-use crate::workspace::{Build, Workspace};
+use crate::workspace::Workspace;
 use crate::{features, pg, process, test, tidy, torture};
 
 /// One step: what the table calls it, and what it does.
@@ -158,11 +158,7 @@ fn release_builds(workspace: &Workspace) -> Result<Outcome> {
             "ci: release build of {}: {}",
             environment.name, environment.description
         );
-        workspace.build(&Build {
-            release: true,
-            feature_args: environment.cargo_args(),
-            target_dir: None,
-        })?;
+        environment.build(workspace, true)?;
     }
     Ok(Outcome::DONE)
 }

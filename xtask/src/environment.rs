@@ -1,10 +1,11 @@
 //! Owns `deploy/environments/*.toml`: which features a deployment is built with, and which crates it must not contain.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::workspace::Workspace;
+use crate::workspace::{Build, Workspace};
 
 /// The environment that `migrate` and `run` build unless told otherwise.
 pub(crate) const DEFAULT: &str = "dev";
@@ -46,6 +47,15 @@ impl Environment {
             })?,
             features: words(&table, name, "features")?,
             forbidden: words(&table, name, "forbidden")?.into_iter().collect(),
+        })
+    }
+
+    /// Builds the product as this environment has it.
+    pub(crate) fn build(&self, workspace: &Workspace, release: bool) -> Result<PathBuf> {
+        workspace.build(&Build {
+            release,
+            feature_args: self.cargo_args(),
+            target_dir: None,
         })
     }
 

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::environment::Environment;
 use crate::process;
-use crate::workspace::{Build, PRODUCT_BINARY, Workspace, forget_cargo_run};
+use crate::workspace::{PRODUCT_BINARY, Workspace, forget_cargo_run};
 
 /// The workbook of a fresh checkout.
 const FIXTURE: &str = "fixtures/smart_support_vtb_belarus_faq_final.xlsx";
@@ -81,11 +81,7 @@ pub(crate) fn build(workspace: &Workspace, environment: &str) -> Result<PathBuf>
             environment.name
         );
     }
-    workspace.build(&Build {
-        release: true,
-        feature_args: environment.cargo_args(),
-        target_dir: None,
-    })
+    environment.build(workspace, true)
 }
 
 fn working_dir(workspace: &Workspace) -> Result<PathBuf> {

@@ -8,9 +8,10 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::environment::{self, Environment};
 use crate::process;
 use crate::tidy::Finding;
-use crate::workspace::{Build, Workspace, forget_cargo_run};
+use crate::workspace::{Workspace, forget_cargo_run};
 
 const FOLDER: &str = "docs/reference";
 /// The pages; nothing else may lie in the folder.
@@ -41,7 +42,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
 }
 
 fn generate(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    let binary = workspace.build(&Build::default())?;
+    // The build that tests drive, so that neither undoes the other's.
+    let binary = Environment::load(workspace, environment::DEFAULT)?.build(workspace, false)?;
     let dir = workspace
         .metadata()?
         .target_directory

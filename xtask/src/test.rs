@@ -187,11 +187,7 @@ impl Services {
 
 /// Builds the two binaries that integration tests drive: with what developers have, and with SQLite only.
 fn binaries(workspace: &Workspace) -> Result<[(&'static str, OsString); 2]> {
-    let usual = workspace.build(&Build {
-        release: false,
-        feature_args: Environment::load(workspace, environment::DEFAULT)?.cargo_args(),
-        target_dir: None,
-    })?;
+    let usual = Environment::load(workspace, environment::DEFAULT)?.build(workspace, false)?;
     let slim = workspace.build(&Build {
         release: false,
         feature_args: feature_args(false, &["sqlite".to_owned()]),

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::environment::{self, Environment};
 use crate::pg;
 use crate::test::{BINARY_VARIABLE, Outcome};
-use crate::workspace::{Build, Workspace};
+use crate::workspace::Workspace;
 
 const PACKAGE: &str = "integration-tests";
 
@@ -70,12 +70,7 @@ fn server(workspace: &Workspace) -> Option<pg::Server> {
 }
 
 fn prepare(workspace: &Workspace, release: bool, args: &[OsString]) -> Result<Command> {
-    let environment = Environment::load(workspace, environment::DEFAULT)?;
-    let binary = workspace.build(&Build {
-        release,
-        feature_args: environment.cargo_args(),
-        target_dir: None,
-    })?;
+    let binary = Environment::load(workspace, environment::DEFAULT)?.build(workspace, release)?;
     install_strace();
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--quiet", "-p", PACKAGE, "--bin", "torture", "--"]);

@@ -20,7 +20,7 @@ pub(crate) struct Workspace {
 }
 
 /// How to build the product.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Build {
     pub(crate) release: bool,
     /// `--features`, `--no-default-features`
