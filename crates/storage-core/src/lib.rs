@@ -39,7 +39,7 @@ pub use embed_text::{EmbedText, EmbedTextError, NORMALISER, normalise};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use filter::{Comparison, Filter, MetadataPredicate};
 pub use hash::{ContentHash, HashParseError, InputHash, RecordHash};
-pub use integrity::{Check, IntegrityReport, check_names};
+pub use integrity::{Check, Faults, IntegrityReport, RowFindings, check_names};
 pub use memory::MemoryStore;
 pub use metadata::{MetadataValue, metadata_from_json, metadata_to_json};
 pub use migration::{Migration, MigrationError, PendingMigrations, SchemaStatus, pending};

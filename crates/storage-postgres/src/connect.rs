@@ -219,14 +219,14 @@ impl Tls {
                     "insecure-tls takes any certificate, and sslmode=verify-… checks it; leave one of them out",
                 ));
             }
-            unchecked.clone()
+            tls::Connector::clone(&unchecked)
         } else if options.endpoints.iter().any(remote) {
             let names = options
                 .ssl_mode
                 .is_none_or(|mode| mode == SslMode::VerifyFull);
             tls::checked(options.ssl_root_cert.as_ref(), names)?
         } else {
-            unchecked.clone()
+            tls::Connector::clone(&unchecked)
         };
         Ok(Self { checked, unchecked })
     }
@@ -371,8 +371,8 @@ async fn attempt(
     let asked = failure::Asked::of(options, endpoint).at(address);
     let protection = protection(options, endpoint);
     let connector = match protection {
-        Protection::Named(_) => tls.checked.clone(),
-        Protection::None | Protection::Offered => tls.unchecked.clone(),
+        Protection::Named(_) => tls::Connector::clone(&tls.checked),
+        Protection::None | Protection::Offered => tls::Connector::clone(&tls.unchecked),
     };
     let watched = Watched::new(connector);
     let config = config(options, endpoint, address, protection)?;

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use futures_util::pin_mut;
 use storage_core::guard::{fits, guard};
 use storage_core::{
-    Check, ContentHash, Embedding, InputHash, IntegrityReport, SpaceId, check_names as names,
+    Check, ContentHash, Embedding, Faults, InputHash, IntegrityReport, SpaceId,
+    check_names as names,
 };
 use tokio_postgres::Row;
 
@@ -16,9 +17,6 @@ use crate::rows::{self, count, get};
 use crate::streams::next_row;
 use crate::tx::{Tx, Work};
 use crate::{schema, sql, wire};
-
-/// How many faults a finding names.
-const NAMED: usize = 5;
 
 pub(crate) struct CheckStore;
 
@@ -87,31 +85,6 @@ fn unreadable(name: &'static str, failure: &Failure) -> Check {
     )
 }
 
-/// Counts faults and keeps the first few by name.
-#[derive(Default)]
-struct Faults {
-    count: u64,
-    named: Vec<String>,
-}
-
-impl Faults {
-    fn add(&mut self, fault: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.named.len() < NAMED {
-            self.named.push(fault());
-        }
-    }
-
-    fn check(&self, name: &'static str, what: &str) -> Check {
-        let detail = if self.named.is_empty() {
-            what.to_owned()
-        } else {
-            format!("{what}: {}", self.named.join("; "))
-        };
-        Check::compare(name, self.count, 0, detail)
-    }
-}
-
 async fn connection(tx: &Tx<'_>) -> Outcome<Check> {
     // The small tables have no hashes of their own: that they can be read is what can be said of them.
     let status = super::status::Status.run(tx).await?;
@@ -129,7 +102,7 @@ async fn connection(tx: &Tx<'_>) -> Outcome<Check> {
     }
     let found = match faults.count {
         0 => "ok".to_owned(),
-        _ => format!("indices that are not valid: {}", faults.named.join("; ")),
+        _ => format!("indices that are not valid: {}", faults.named()),
     };
     let detail = "the server's answers, and its indices";
     Ok(Check::compare(names::CONNECTION, found, "ok", detail))

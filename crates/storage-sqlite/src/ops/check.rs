@@ -4,17 +4,14 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use storage_core::{
-    Check, CollectionName, ContentHash, EmbedText, Embedding, InputHash, IntegrityReport,
-    RecordHash, SpaceId, VersionState, check_names as names,
+    Check, CollectionName, ContentHash, EmbedText, Embedding, Faults, InputHash, IntegrityReport,
+    RecordHash, RowFindings, SpaceId, VersionState, check_names as names,
 };
 
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, DOCUMENT_COLUMNS, Names};
 use crate::{schema, sql};
 use storage_core::guard::{fits, guard, place_guard};
-
-/// How many faults a finding names.
-const NAMED: usize = 5;
 
 pub(crate) fn check(conn: &Connection) -> Outcome<IntegrityReport> {
     let mut report = Report::default();
@@ -89,31 +86,6 @@ fn unreadable(name: &'static str, failure: &Failure) -> Check {
     )
 }
 
-/// Counts faults and keeps the first few by name.
-#[derive(Default)]
-struct Faults {
-    count: u64,
-    named: Vec<String>,
-}
-
-impl Faults {
-    fn add(&mut self, fault: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.named.len() < NAMED {
-            self.named.push(fault());
-        }
-    }
-
-    fn check(&self, name: &'static str, what: &str) -> Check {
-        let detail = if self.named.is_empty() {
-            what.to_owned()
-        } else {
-            format!("{what}: {}", self.named.join("; "))
-        };
-        Check::compare(name, self.count, 0, detail)
-    }
-}
-
 /// The first faults of the pages and indices, or "ok".
 fn structure_faults(conn: &Connection) -> Outcome<Vec<String>> {
     let mut found = Vec::new();
@@ -122,7 +94,7 @@ fn structure_faults(conn: &Connection) -> Outcome<Vec<String>> {
         found.push(row.get::<_, String>(0)?);
         Ok(())
     })?;
-    found.truncate(NAMED);
+    found.truncate(Faults::NAMED);
     Ok(found)
 }
 
@@ -175,73 +147,10 @@ fn schema_version(conn: &Connection) -> Outcome<Check> {
     Ok(check)
 }
 
-/// What a walk over every row of every collection found.
-#[derive(Default)]
-struct Rows {
-    unready: Faults,
-    unserved: Faults,
-    miscounted: Faults,
-    categories: (u64, u64),
-    wrong_categories: Faults,
-    wrong_hashes: Faults,
-    found: u64,
-    recorded: u64,
-}
-
-impl Rows {
-    fn checks(self) -> [Check; 4] {
-        let mut templates = Check::compare(
-            names::TEMPLATES,
-            self.found - self.unserved.count.min(self.found),
-            self.recorded,
-            "rows with a vector of the active version, against the recorded count",
-        );
-        if self.unserved.count > 0 {
-            templates.detail = format!(
-                "rows without a vector of the active version: {}",
-                self.unserved.named.join("; ")
-            );
-        }
-        if self.miscounted.count > 0 {
-            templates.ok = false;
-            templates.detail = format!(
-                "versions whose rows are not as many as recorded: {}",
-                self.miscounted.named.join("; ")
-            );
-        }
-        let (found, recorded) = self.categories;
-        let mut categories = Check::compare(
-            names::CATEGORIES,
-            found,
-            recorded,
-            "categories, against the recorded ones",
-        );
-        if self.wrong_categories.count > 0 {
-            categories.ok = false;
-            categories.detail = format!(
-                "categories whose rows are not as many as recorded: {}",
-                self.wrong_categories.named.join("; ")
-            );
-        }
-        [
-            self.unready.check(
-                names::EMBEDDING_VERSION,
-                "spaces that are not what their id says, and collections that serve a version that is not ready",
-            ),
-            templates,
-            categories,
-            self.wrong_hashes.check(
-                names::CONTENT_HASHES,
-                "rows whose hash, place, or embedded text does not match their fields",
-            ),
-        ]
-    }
-}
-
-fn all_rows(conn: &Connection) -> Outcome<Option<Rows>> {
-    let mut found = Rows {
+fn all_rows(conn: &Connection) -> Outcome<Option<RowFindings>> {
+    let mut found = RowFindings {
         unready: misnamed(conn)?,
-        ..Rows::default()
+        ..RowFindings::default()
     };
     let mut statement = conn.prepare_cached(sql::CHECK_COLLECTIONS)?;
     let mut collections = statement.query(())?;
@@ -314,7 +223,7 @@ fn inputs_of(
     name: &CollectionName,
     version: i64,
     recipe: &EmbedText,
-    found: &mut Rows,
+    found: &mut RowFindings,
 ) -> Outcome<()> {
     let names = Names::read(conn, name, id)?;
     let mut statement = conn.prepare_cached(sql::CHECK_INPUTS)?;
@@ -341,7 +250,7 @@ fn collection_rows(
     name: &CollectionName,
     active: Option<i64>,
     recipe: &EmbedText,
-    found: &mut Rows,
+    found: &mut RowFindings,
 ) -> Outcome<(u64, u64)> {
     let names = Names::read(conn, name, id)?;
     let mut statement = conn.prepare_cached(sql::CHECK_ROWS)?;

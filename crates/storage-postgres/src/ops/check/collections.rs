@@ -3,92 +3,20 @@
 use futures_util::pin_mut;
 use storage_core::guard::{fits, place_guard};
 use storage_core::{
-    Check, CollectionName, EmbedText, InputHash, RecordHash, VersionState, check_names as names,
+    CollectionName, EmbedText, Faults, InputHash, RecordHash, RowFindings, VersionState,
 };
 use tokio_postgres::types::Type;
 
-use super::Faults;
 use crate::error::Outcome;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names, count, get};
 use crate::sql;
 use crate::streams::next_row;
 use crate::tx::Tx;
 
-/// What a walk over every row of every collection found.
-#[derive(Default)]
-pub(super) struct Rows {
-    unready: Faults,
-    unserved: Faults,
-    miscounted: Faults,
-    unadopted: Faults,
-    categories: (u64, u64),
-    wrong_categories: Faults,
-    wrong_hashes: Faults,
-    found: u64,
-    recorded: u64,
-}
-
-impl Rows {
-    pub(super) fn checks(self) -> [Check; 4] {
-        let mut templates = Check::compare(
-            names::TEMPLATES,
-            self.found - self.unserved.count.min(self.found),
-            self.recorded,
-            "rows with a vector of the active version, against the recorded count",
-        );
-        if self.unserved.count > 0 {
-            templates.detail = format!(
-                "rows without a vector of the active version: {}",
-                self.unserved.named.join("; ")
-            );
-        }
-        if self.miscounted.count > 0 {
-            templates.ok = false;
-            templates.detail = format!(
-                "versions whose rows are not as many as recorded: {}",
-                self.miscounted.named.join("; ")
-            );
-        }
-        let (found, recorded) = self.categories;
-        let mut categories = Check::compare(
-            names::CATEGORIES,
-            found,
-            recorded,
-            "categories, against the recorded ones",
-        );
-        if self.wrong_categories.count > 0 {
-            categories.ok = false;
-            categories.detail = format!(
-                "categories whose rows are not as many as recorded: {}",
-                self.wrong_categories.named.join("; ")
-            );
-        }
-        let mut hashes = self.wrong_hashes.check(
-            names::CONTENT_HASHES,
-            "rows whose hash, place, or embedded text does not match their fields",
-        );
-        if self.unadopted.count > 0 && hashes.ok {
-            hashes = self.unadopted.check(
-                names::CONTENT_HASHES,
-                "rows that were written by SQL and have no hash yet; the next `smart-support sync` gives them one",
-            );
-        }
-        [
-            self.unready.check(
-                names::EMBEDDING_VERSION,
-                "spaces that are not what their id says, and collections that serve a version that is not ready",
-            ),
-            templates,
-            categories,
-            hashes,
-        ]
-    }
-}
-
-pub(super) async fn check(tx: &Tx<'_>, unready: Faults) -> Outcome<Rows> {
-    let mut found = Rows {
+pub(super) async fn check(tx: &Tx<'_>, unready: Faults) -> Outcome<RowFindings> {
+    let mut found = RowFindings {
         unready,
-        ..Rows::default()
+        ..RowFindings::default()
     };
     for row in tx.rows(sql::COLLECTIONS, &[]).await? {
         let id: i64 = get(&row, 0)?;
@@ -157,7 +85,7 @@ async fn inputs_of(
     name: &CollectionName,
     version: i64,
     recipe: &EmbedText,
-    found: &mut Rows,
+    found: &mut RowFindings,
 ) -> Outcome<()> {
     let names = Names::read(tx, name, id).await?;
     let stream = tx
@@ -189,7 +117,7 @@ async fn collection_rows(
     name: &CollectionName,
     active: Option<i64>,
     recipe: &EmbedText,
-    found: &mut Rows,
+    found: &mut RowFindings,
 ) -> Outcome<(u64, u64)> {
     let names = Names::read(tx, name, id).await?;
     let stream = tx
