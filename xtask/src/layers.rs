@@ -17,6 +17,18 @@ const LAYERS: &[(&str, May)] = &[
     ("storage-core", May::These(&[])),
     ("faq-source", May::These(&["storage-core"])),
     ("embedder-client", May::These(&["storage-core"])),
+    (
+        "document-source",
+        May::These(&["storage-core", "faq-source"]),
+    ),
+    (
+        "catalog-source",
+        May::These(&["storage-core", "faq-source"]),
+    ),
+    (
+        "importers",
+        May::These(&["storage-core", "document-source"]),
+    ),
     ("storage-sqlite", May::These(&["storage-core"])),
     ("storage-postgres", May::These(&["storage-core"])),
     (
@@ -33,7 +45,7 @@ const LAYERS: &[(&str, May)] = &[
     ),
     (
         "fuzz",
-        May::These(&["storage-core", "faq-source", "storage-sqlite"]),
+        May::These(&["storage-core", "faq-source", "importers", "storage-sqlite"]),
     ),
     ("cli", May::Everything),
     ("integration-tests", May::Everything),

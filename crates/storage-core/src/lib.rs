@@ -15,6 +15,7 @@ mod error;
 mod filter;
 pub mod guard;
 mod hash;
+mod import;
 mod integrity;
 mod memory;
 mod metadata;
@@ -39,6 +40,10 @@ pub use embed_text::{EmbedText, EmbedTextError, NORMALISER, normalise};
 pub use error::{Result, StoreError, StoreErrorKind};
 pub use filter::{Comparison, Filter, MetadataPredicate};
 pub use hash::{ContentHash, HashParseError, InputHash, RecordHash};
+pub use import::{
+    ImportError, ImportErrorKind, ImportFault, ImportSource, Imported, ImportedCollection,
+    ImportedRecord, Metric,
+};
 pub use integrity::{Check, Faults, IntegrityReport, RowFindings, check_names};
 pub use memory::MemoryStore;
 pub use metadata::{MetadataValue, metadata_from_json, metadata_to_json};

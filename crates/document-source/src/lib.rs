@@ -1,0 +1,1 @@
+//! Reads documents that are kept in chunks.
