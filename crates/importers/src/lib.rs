@@ -3,3 +3,8 @@
 //! Reads only: a source is opened read-only and is the same bytes afterwards. Nothing here computes, stores or invents a
 //! vector. Sources are hostile until proven otherwise: sizes are checked before anything is allocated, nothing in them
 //! is executed, and a damaged one ends in an error that names the place.
+
+#[cfg(any(feature = "faiss", feature = "vectors"))]
+mod reading;
+#[cfg(feature = "vectors")]
+pub mod vectors;

@@ -1,0 +1,6 @@
+//! What legacy stores yield, and what damaged ones do not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod vectors;
