@@ -8,3 +8,9 @@
 mod reading;
 #[cfg(feature = "vectors")]
 pub mod vectors;
+#[cfg(any(feature = "chroma", feature = "faiss"))]
+#[doc(hidden)]
+pub mod pickle;
+
+#[doc(hidden)]
+pub mod fuzzing;
