@@ -1,6 +1,6 @@
 //! What a writer hands to a store: vectors' owners, rows to write, rows to drop, and the pointer to flip.
 
-use crate::{Binding, VectorKey, VersionId, VersionSpec};
+use crate::{Binding, UndoPolicy, VectorKey, VersionId, VersionSpec};
 use crate::{
     CollectionName, Document, DocumentKey, InputHash, Locator, RecordHash, RunId, SourceId,
     Timestamp,
@@ -64,6 +64,11 @@ impl Row {
     pub fn vectors(&self) -> &[Binding] {
         &self.vectors
     }
+
+    /// Leaves out the vectors for which this is not so.
+    pub fn retain_vectors(&mut self, is_there: impl FnMut(&Binding) -> bool) {
+        self.vectors.retain(is_there);
+    }
 }
 
 /// A row that stands elsewhere in its source, and is otherwise unchanged.
@@ -112,6 +117,8 @@ pub struct ChangeSet {
     pub complete: Option<VersionId>,
     /// Flips the collection's pointer in the same transaction; the version that was active becomes the previous one.
     pub activate: Option<VersionId>,
+    /// What becomes of the rows that it replaces or deletes.
+    pub undo: UndoPolicy,
     /// The run that does it.
     pub run: RunId,
     /// When.

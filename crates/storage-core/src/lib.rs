@@ -25,6 +25,7 @@ mod names;
 mod nearest;
 mod rules;
 mod store;
+mod undo;
 mod upkeep;
 mod vector;
 
@@ -62,5 +63,6 @@ pub use store::{
     CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, KeptVector, ReadFrom,
     StoreBytes, StoreStatus, StoredVector, VersionNote,
 };
+pub use undo::{KeptRow, UndoPolicy, UndoRow};
 pub use upkeep::{CopyReport, DamagedRow, RepairReport};
 pub use vector::{Embedding, EmbeddingError};

@@ -13,12 +13,13 @@ use crate::{
     CollectionStatus, ContentHash, Document, DocumentKey, Embedding, EmbeddingRecord,
     EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed, Generation, InputHash,
     IntegrityReport, KeptVector, RecordHash, Result, RunId, RunRecord, Source, SourceId, SpaceId,
-    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
-    Version, VersionId, VersionNote, VersionState, metadata_to_json,
+    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, UndoRow,
+    VectorKey, Version, VersionId, VersionNote, VersionState, metadata_to_json,
 };
 
 mod apply;
 mod check;
+mod undo;
 mod vectors;
 mod versions;
 
@@ -47,13 +48,25 @@ struct Collection {
     versions: BTreeMap<VersionId, Version>,
     rows: BTreeMap<DocumentKey, Arc<StoredRow>>,
     sources: BTreeMap<SourceId, Source>,
+    /// What runs replaced, by run.
+    undo: BTreeMap<RunId, BTreeMap<DocumentKey, Kept>>,
 }
 
 #[derive(Clone)]
 struct StoredRow {
     document: Document,
     record: RecordHash,
+    /// The run that wrote it last.
+    run: RunId,
     vectors: BTreeMap<VersionId, VectorKey>,
+}
+
+/// A row as it was.
+#[derive(Clone)]
+struct Kept {
+    row: Arc<StoredRow>,
+    /// Whether nothing was put in its place.
+    deleted: bool,
 }
 
 struct Vector {
@@ -143,14 +156,16 @@ impl Collection {
 
 impl State {
     fn referenced(&self) -> BTreeSet<&VectorKey> {
-        self.collections
+        let rows = self
+            .collections
             .values()
             .flat_map(|collection| collection.rows.values())
-            .flat_map(|row| row.vectors.values())
+            .flat_map(|row| row.vectors.values());
+        rows.chain(self.collections.values().flat_map(Collection::kept_vectors))
             .collect()
     }
 
-    /// Vectors that no row refers to, in spaces where nothing is being built.
+    /// Vectors that no row refers to, kept ones included, in spaces where nothing is being built.
     fn prunable(&self) -> impl Iterator<Item = (&VectorKey, &Vector)> {
         let referenced = self.referenced();
         let used: BTreeSet<&SpaceId> = self.spaces_in_use().collect();
@@ -463,6 +478,14 @@ impl EmbeddingStore for MemoryStore {
             );
         }
         Ok(stats)
+    }
+
+    async fn undo(
+        &self,
+        collection: &CollectionName,
+        run: &RunId,
+    ) -> Result<(Generation, Vec<UndoRow>)> {
+        Ok(undo::rows(&self.read(), collection, run))
     }
 
     async fn prune(&self, stored_before: Timestamp) -> Result<u64> {

@@ -84,6 +84,13 @@ pub fn metadata_to_json(metadata: &BTreeMap<String, MetadataValue>) -> Result<St
     if metadata.is_empty() {
         return Ok("{}".to_owned());
     }
+    Ok(metadata_value(metadata)?.to_string())
+}
+
+/// The same as a value, for what holds more than metadata.
+pub(crate) fn metadata_value(
+    metadata: &BTreeMap<String, MetadataValue>,
+) -> Result<serde_json::Value> {
     let mut object = serde_json::Map::new();
     for (key, value) in metadata {
         let json = value.to_json().ok_or_else(|| {
@@ -95,7 +102,7 @@ pub fn metadata_to_json(metadata: &BTreeMap<String, MetadataValue>) -> Result<St
         })?;
         object.insert(key.clone(), json);
     }
-    Ok(serde_json::Value::Object(object).to_string())
+    Ok(serde_json::Value::Object(object))
 }
 
 /// Decodes what [`metadata_to_json`] wrote.
@@ -106,12 +113,22 @@ pub fn metadata_from_json(text: &str) -> Result<BTreeMap<String, MetadataValue>>
     if text == "{}" {
         return Ok(BTreeMap::new());
     }
-    let corrupt = |reason: String| StoreError::new(StoreErrorKind::Corrupt, "metadata", reason);
     let json: serde_json::Value = serde_json::from_str(text)
         .map_err(|error| corrupt(format!("stored metadata is not JSON: {error}")))?;
     let object = json
         .as_object()
         .ok_or_else(|| corrupt("stored metadata is not a JSON object".to_owned()))?;
+    metadata_of(object)
+}
+
+fn corrupt(reason: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, "metadata", reason)
+}
+
+/// The metadata behind a JSON object.
+pub(crate) fn metadata_of(
+    object: &serde_json::Map<String, serde_json::Value>,
+) -> Result<BTreeMap<String, MetadataValue>> {
     object
         .iter()
         .map(|(key, value)| {

@@ -10,7 +10,7 @@ use crate::{
     Applied, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document, DocumentKey,
     EmbedText, EmbedTextError, Embedding, EmbeddingRecord, EmbeddingSpace, Filter, Fingerprint,
     Generation, InputHash, IntegrityReport, NearestNeighbours, Result, RunId, RunRecord, Source,
-    SpaceId, Spend, Timestamp, VectorKey, Version, VersionId,
+    SpaceId, Spend, Timestamp, UndoRow, VectorKey, Version, VersionId,
 };
 
 /// How many rows a category has.
@@ -334,6 +334,22 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// Writes a line of the ledger, replacing the one with the same id.
     async fn record_run(&self, run: &RunRecord) -> Result<()>;
 
+    /// The rows of a collection that a run wrote or deleted, in key order, with what undoing the run would bring back and
+    /// the generation they belong to: nothing for a run that is not known. Rows that the run created are told while
+    /// nobody else has written them, and rows that it replaced or deleted while [`UndoPolicy::Keep`](crate::UndoPolicy)
+    /// has kept them, changed since or not. A vector that such a row had is told as long as its version is there:
+    /// pruning spares it. A row that now belongs to another source is restored by deleting and writing it in one change.
+    ///
+    /// What is kept stays in this store: a copy of its rows into another one leaves it behind.
+    ///
+    /// # Errors
+    /// `Corrupt` when something that was kept is damaged.
+    async fn undo(
+        &self,
+        collection: &CollectionName,
+        run: &RunId,
+    ) -> Result<(Generation, Vec<UndoRow>)>;
+
     /// The newest runs of a collection, newest first.
     async fn runs(&self, collection: &CollectionName, limit: usize) -> Result<Vec<RunRecord>>;
 
@@ -343,7 +359,7 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     /// What `prune` could free.
     async fn cache_stats(&self) -> Result<CacheStats>;
 
-    /// Deletes vectors that no row refers to and that were stored before `stored_before`; never one of a space that a
+    /// Deletes vectors that no row refers to, kept ones included, and that were stored before `stored_before`; never one of a space that a
     /// version is being built in, or that has no version yet. Returns how many. Nothing but this and
     /// [`delete_version`](Self::delete_version) ever deletes a vector.
     async fn prune(&self, stored_before: Timestamp) -> Result<u64>;

@@ -23,6 +23,7 @@ queries! {
     APPLIED_MIGRATIONS = "applied_migrations";
     BACKEND = "backend";
     BINDINGS = "bindings";
+    BINDINGS_OF = "bindings_of";
     BOUND_VECTORS = "bound_vectors";
     BYTES = "bytes";
     CACHE_STATS = "cache_stats";
@@ -30,6 +31,7 @@ queries! {
     CANARIES_CHECKED = "canaries_checked";
     CATEGORY_COUNTS = "category_counts";
     CHANGE_CATEGORY = "change_category";
+    CHANGE_KEPT = "change_kept";
     CHECK_BOUND = "check_bound";
     CHECK_CATEGORIES = "check_categories";
     CHECK_GENERATION = "check_generation";
@@ -70,20 +72,26 @@ queries! {
     FINISH_COLLECTION = "finish_collection";
     FIRST_UNSERVED = "first_unserved";
     FORGET_INDEX = "forget_index";
+    FORGET_KEPT = "forget_kept";
     HOLDER = "holder";
     HOW_IT_ENDED = "how_it_ended";
     INDEX_PROGRESS = "index_progress";
     INDEX_SURVEY = "index_survey";
     INSERT_CANARY = "insert_canary";
+    KEEP_EFFORT = "keep_effort";
+    KEEP_ROWS = "keep_rows";
+    KEPT_BEFORE = "kept_before";
+    KEPT_COLLECTIONS = "kept_collections";
+    KEPT_OF_RUN = "kept_of_run";
+    KEPT_ROWS = "kept_rows";
     KEPT_VECTORS = "kept_vectors";
     LEDGER = "ledger";
-    KEEP_EFFORT = "keep_effort";
+    LET_GO = "let_go";
     LOCK_INDEXES = "lock_indexes";
     LOCK_STORE = "lock_store";
     LOOK = "look";
     NAME_RUN = "name_run";
     NAME_SOURCE = "name_source";
-    LET_GO = "let_go";
     NEAREST = "nearest";
     NEAREST_EFFORT = "nearest_effort";
     NEAREST_MEASURED = "nearest_measured";
@@ -105,7 +113,9 @@ queries! {
     RELOCATE_RECORDS = "relocate_records";
     REPLACE_RECORDS = "replace_records";
     RETIRE = "retire";
+    RUN = "run";
     RUNS = "runs";
+    RUN_NAMES = "run_names";
     SAMPLE_VECTORS = "sample_vectors";
     SCAN = "scan";
     SCAN_PLAN = "scan_plan";
@@ -125,10 +135,12 @@ queries! {
     TRY_TURN = "try_turn";
     UNADOPTED = "unadopted";
     UNBOUND = "unbound";
+    UNDO_ROWS = "undo_rows";
     UNSTAGE_RECORDS = "unstage_records";
     VECTORS = "vectors";
     VECTOR_INDEXES = "vector_indexes";
     VERSION_IS_COMPLETE = "version_is_complete";
     WATCH = "watch";
+    WHOLE_RECORDS = "whole_records";
     WRITABLE = "writable";
 }

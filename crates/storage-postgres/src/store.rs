@@ -11,7 +11,7 @@ use storage_core::{
     DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
     Generation, InputHash, IntegrityReport, KeptVector, NearestNeighbours, ReadFrom, Result, RunId,
     RunRecord, Source, SpaceId, Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus,
-    StoredVector, Timestamp, VectorKey, VersionId, VersionNote,
+    StoredVector, Timestamp, UndoRow, VectorKey, VersionId, VersionNote,
 };
 
 use crate::error::Outcome;
@@ -22,6 +22,7 @@ use crate::ops::ledger::{Ledger, RecordRun, Runs};
 use crate::ops::read::{Bindings, Documents, Fingerprints, Sources, Unbound};
 use crate::ops::scan::Wanted;
 use crate::ops::status::{Bytes, Status};
+use crate::ops::undo::Undo;
 use crate::ops::vectors::{Adopt, Cache, Prune, Put, Stored};
 use crate::ops::versions::{Annotate, Delete, ReadCanaries, RecordCanaries, RegisterSpace};
 use crate::options::PostgresOptions;
@@ -256,6 +257,14 @@ impl EmbeddingStore for PostgresStore {
     async fn record_run(&self, run: &RunRecord) -> Result<()> {
         run.validate()?;
         self.write(RecordRun(run)).await
+    }
+
+    async fn undo(
+        &self,
+        collection: &CollectionName,
+        run: &RunId,
+    ) -> Result<(Generation, Vec<UndoRow>)> {
+        self.read(Undo(collection, run)).await
     }
 
     async fn runs(&self, collection: &CollectionName, limit: usize) -> Result<Vec<RunRecord>> {

@@ -8,5 +8,6 @@ pub(crate) mod pages;
 pub(crate) mod read;
 pub(crate) mod scan;
 pub(crate) mod status;
+pub(crate) mod undo;
 pub(crate) mod vectors;
 pub(crate) mod versions;

@@ -14,6 +14,7 @@ queries! {
     BEGIN_READ = "begin_read";
     BIND = "bind";
     BINDINGS = "bindings";
+    BINDINGS_OF = "bindings_of";
     BOUND_VECTORS = "bound_vectors";
     BOUND_VERSIONS = "bound_versions";
     BYTES = "bytes";
@@ -24,6 +25,7 @@ queries! {
     CATEGORY_COUNT = "category_count";
     CATEGORY_COUNTS = "category_counts";
     CHANGE_CATEGORY = "change_category";
+    CHANGE_KEPT = "change_kept";
     CHECK_BOUND = "check_bound";
     CHECK_CATEGORIES = "check_categories";
     CHECK_COLLECTIONS = "check_collections";
@@ -34,8 +36,8 @@ queries! {
     CHECK_STRAY_ROWS = "check_stray_rows";
     CHECK_VECTORS = "check_vectors";
     COLLECTION = "collection";
-    COLLECTION_VERSIONS = "collection_versions";
     COLLECTIONS = "collections";
+    COLLECTION_VERSIONS = "collection_versions";
     COPY_COUNTS = "copy_counts";
     COUNT_BOUND = "count_bound";
     CREATE_COLLECTION = "create_collection";
@@ -53,6 +55,7 @@ queries! {
     FINGERPRINTS = "fingerprints";
     FINISH_COLLECTION = "finish_collection";
     FIRST_UNSERVED = "first_unserved";
+    FORGET_KEPT = "forget_kept";
     FORGET_PREVIOUS = "forget_previous";
     HAS_DOCUMENT = "has_document";
     HAS_MIGRATIONS = "has_migrations";
@@ -61,6 +64,10 @@ queries! {
     INSERT_VECTOR = "insert_vector";
     IS_BOUND = "is_bound";
     IS_EMPTY = "is_empty";
+    KEEP_ROW = "keep_row";
+    KEPT_OF_RUN = "kept_of_run";
+    KEPT_ROW = "kept_row";
+    KEPT_ROWS = "kept_rows";
     KEPT_VECTORS = "kept_vectors";
     LEDGER = "ledger";
     NAME_RUN = "name_run";
@@ -82,6 +89,7 @@ queries! {
     RETIRE = "retire";
     RUN = "run";
     RUNS = "runs";
+    RUN_NAME = "run_name";
     SALVAGE_CANARY = "salvage_canary";
     SALVAGE_COLLECTION = "salvage_collection";
     SALVAGE_OLD = "salvage_old";
@@ -101,17 +109,19 @@ queries! {
     SET_STATE = "set_state";
     SHRINK = "shrink";
     SOURCE = "source";
-    SOURCE_NAMES = "source_names";
     SOURCES = "sources";
+    SOURCE_NAMES = "source_names";
     SPACE = "space";
+    SPACES = "spaces";
     SPACE_IS_USED = "space_is_used";
     SPACE_VECTORS = "space_vectors";
-    SPACES = "spaces";
     STORE_GENERATION = "store_generation";
     STORE_IDENTITY = "store_identity";
     UNBOUND = "unbound";
+    UNDO_ROWS = "undo_rows";
     UPDATE_RECORD = "update_record";
     VECTOR = "vector";
     VERSION_IS_COMPLETE = "version_is_complete";
+    WHOLE_RECORD = "whole_record";
     WRITER = "writer";
 }

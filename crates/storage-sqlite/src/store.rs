@@ -15,8 +15,8 @@ use storage_core::{
     Applied, CacheStats, Canaries, Canary, ChangeSet, CollectionName, ContentHash, Document,
     DocumentKey, EmbeddingRecord, EmbeddingSpace, EmbeddingStore, Filter, Fingerprint, Freed,
     Generation, InputHash, IntegrityReport, KeptVector, Result, RunId, RunRecord, Source, SpaceId,
-    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, VectorKey,
-    VersionId, VersionNote,
+    Spend, StoreBytes, StoreError, StoreErrorKind, StoreStatus, StoredVector, Timestamp, UndoRow,
+    VectorKey, VersionId, VersionNote,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,7 +26,7 @@ use crate::lock::WriterLock;
 use crate::ops::kept::OfSpace;
 use crate::ops::pages::{Cursor, Pages};
 use crate::ops::scan::Wanted;
-use crate::ops::{apply, check, ledger, read, status, vectors, versions};
+use crate::ops::{apply, check, ledger, read, status, undo, vectors, versions};
 use crate::options::{Place, SqliteOptions};
 use crate::reader::Reader;
 use crate::readers::{self, Readers};
@@ -480,6 +480,16 @@ impl EmbeddingStore for SqliteStore {
         run.validate()?;
         let run = run.clone();
         self.write("record_run", move |conn| ledger::record_run(conn, &run))
+            .await
+    }
+
+    async fn undo(
+        &self,
+        collection: &CollectionName,
+        run: &RunId,
+    ) -> Result<(Generation, Vec<UndoRow>)> {
+        let (collection, run) = (collection.clone(), run.clone());
+        self.read_aside("undo", move |conn| undo::undo(conn, &collection, &run))
             .await
     }
 

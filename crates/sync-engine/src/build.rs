@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use storage_core::{
     ChangeSet, CollectionName, CollectionStatus, EmbedText, Generation, RunKind, StoreErrorKind,
-    StoreStatus, Version, VersionId, VersionSpec, VersionState,
+    StoreStatus, UndoPolicy, Version, VersionId, VersionSpec, VersionState,
 };
 
 use crate::estimate::Estimate;
@@ -330,6 +330,7 @@ fn empty(context: &SyncContext<'_>, collection: &CollectionName, base: Generatio
         register: None,
         complete: None,
         activate: None,
+        undo: UndoPolicy::Forget,
         run: context.run.clone(),
         applied_at: (context.clock)(),
     }

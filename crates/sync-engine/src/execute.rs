@@ -9,7 +9,8 @@ use embedder_client::{BatchLimits, Embedder, Meter};
 use faq_source::SourceSnapshot;
 use storage_core::{
     Binding, ChangeSet, CollectionName, CollectionStatus, ContentHash, EmbedText, EmbeddingStore,
-    InputHash, Row, RunId, RunKind, StoreErrorKind, StoreStatus, Timestamp, VectorKey, VersionSpec,
+    InputHash, Row, RunId, RunKind, StoreErrorKind, StoreStatus, Timestamp, UndoPolicy, VectorKey,
+    VersionSpec,
 };
 
 use crate::canary;
@@ -364,6 +365,7 @@ async fn change_set(
         register: Some(spec),
         complete: None,
         activate: plan.activate.then_some(version),
+        undo: UndoPolicy::Forget,
         run: context.run.clone(),
         applied_at: (context.clock)(),
     })

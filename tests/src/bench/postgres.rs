@@ -10,7 +10,9 @@ use storage_core::testing::fixture::{
     Made, binding, document, faq, model, run as run_id, sheet, source, stored_vector, unpaid,
     version_of,
 };
-use storage_core::{ChangeSet, Document, EmbeddingStore, Filter, Generation, Row, Timestamp};
+use storage_core::{
+    ChangeSet, Document, EmbeddingStore, Filter, Generation, Row, Timestamp, UndoPolicy,
+};
 use storage_postgres::{PostgresOptions, PostgresStore, SslMode};
 use tokio_postgres::Client;
 
@@ -71,6 +73,7 @@ fn change(base: u64, rows: Vec<Row>, version: &Made) -> ChangeSet {
         register: Some(version.spec.clone()),
         complete: None,
         activate: Some(version.id.clone()),
+        undo: UndoPolicy::Forget,
         run: run_id("bench"),
         applied_at: Timestamp(2),
     }

@@ -1,8 +1,9 @@
 //! One change set on a copy of one collection, swapped in when everything held.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Collection, State, StoredRow};
+use super::{Collection, State, StoredRow, undo};
 use crate::{
     Applied, Binding, ChangeSet, DocumentKey, Generation, Result, Row, StoreError, StoreErrorKind,
     Timestamp, Version, VersionId, VersionSpec, VersionState,
@@ -32,15 +33,30 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
         register(state, &mut collection, spec, changes.applied_at)?;
     }
     // Deletes come first, so that one change can hand a document from one source to another.
+    let written: BTreeSet<&DocumentKey> = match changes.deletes.is_empty() {
+        true => BTreeSet::new(),
+        false => changes
+            .upserts
+            .iter()
+            .map(|row| &row.document().key)
+            .collect(),
+    };
     for key in &changes.deletes {
-        collection.rows.remove(key);
+        if let Some(row) = collection.rows.remove(key) {
+            undo::keep(&mut collection, changes, row, !written.contains(key));
+        }
     }
+    let undone = undo::taken(&mut collection, changes);
     for row in &changes.upserts {
         check_owner(&collection, row)?;
         let document = row.document();
         let stored = StoredRow {
             document: document.clone(),
             record: row.record(),
+            run: match undone.get(&document.key) {
+                Some(kept) if kept.row.record == row.record() => kept.row.run.clone(),
+                _ => changes.run.clone(),
+            },
             vectors: row
                 .vectors()
                 .iter()
@@ -50,9 +66,12 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
         for binding in row.vectors() {
             check_binding(state, &collection, &document.key, binding)?;
         }
-        collection
+        let replaced = collection
             .rows
             .insert(document.key.clone(), Arc::new(stored));
+        if let Some(replaced) = replaced {
+            undo::keep(&mut collection, changes, replaced, false);
+        }
     }
     for relocation in &changes.relocations {
         row_mut(&mut collection, &relocation.key)?.document.locator = relocation.locator.clone();

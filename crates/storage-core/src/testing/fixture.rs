@@ -7,7 +7,8 @@ use super::Harness;
 use crate::{
     Applied, Binding, ChangeSet, CollectionName, Document, DocumentKey, EmbedText, Embedding,
     EmbeddingModel, EmbeddingSpace, EmbeddingStore, Generation, InputHash, Locator, Row, RunId,
-    Source, SourceId, Spend, StoredVector, Timestamp, VectorKey, VersionId, VersionSpec,
+    Source, SourceId, Spend, StoredVector, Timestamp, UndoPolicy, VectorKey, VersionId,
+    VersionSpec,
 };
 
 /// Numbers per vector in most cases.
@@ -226,6 +227,7 @@ pub fn change(base: Generation) -> ChangeSet {
         register: None,
         complete: None,
         activate: None,
+        undo: UndoPolicy::Forget,
         run: run("run"),
         applied_at: Timestamp(2_000),
     }

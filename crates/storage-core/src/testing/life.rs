@@ -6,8 +6,8 @@ use super::fixture::{
 };
 use crate::{
     Binding, Canary, ChangeSet, CollectionName, ContentHash, Document, EmbedText, EmbeddingSpace,
-    EmbeddingStore, Locator, Row, RunKind, RunRecord, RunState, StoredVector, Timestamp, VectorKey,
-    VersionId, VersionNote, VersionState,
+    EmbeddingStore, Locator, Row, RunKind, RunRecord, RunState, StoredVector, Timestamp,
+    UndoPolicy, VectorKey, VersionId, VersionNote, VersionState,
 };
 
 /// One step: what is done, and two numbers for to what.
@@ -100,6 +100,7 @@ impl Life<'_> {
             register: None,
             complete: None,
             activate: None,
+            undo: UndoPolicy::Forget,
             run: run(&self.run),
             applied_at: self.now,
         }

@@ -92,6 +92,18 @@ macro_rules! __store_cases {
             limits::nul_is_refused_everywhere
             limits::what_json_cannot_hold_is_refused
             limits::locators_keep_every_part
+            undo::replaced_and_deleted_rows_come_back
+            undo::the_first_row_is_kept_once_a_run
+            undo::a_run_keeps_nothing_of_its_own
+            undo::rows_changed_since_are_told
+            undo::prune_spares_what_is_kept
+            undo::a_deleted_version_is_not_restored
+            undo::runs_are_undone_one_after_another
+            undo::a_failed_undo_keeps_everything
+            undo::other_collections_are_untouched
+            undo::what_nobody_asked_to_keep_is_gone
+            undo::a_row_of_another_source_comes_back
+            undo::many_rows_come_back
             persistence::paid_vectors_survive_a_crash_before_apply
             persistence::reopening_keeps_everything
         }

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod ownership;
 pub mod persistence;
 pub mod scan;
+pub mod undo;
 pub mod vectors;
 pub mod versions;
 

@@ -16,6 +16,7 @@ use tokio_postgres::types::Type;
 mod bindings;
 mod counts;
 mod records;
+mod undo;
 
 use super::ledger::run_number;
 use super::vectors::{self, StoredKey};
@@ -66,10 +67,12 @@ impl Work for Apply<'_> {
             known: HashMap::new(),
             records: 0,
             categories: BTreeMap::new(),
+            undone: HashMap::new(),
         };
         apply.describe_source().await?;
         apply.name_versions(collection.versions).await?;
         apply.look_up().await?;
+        apply.prepare_undo().await?;
         let documents = apply.documents_before().await?;
         // Deletes come first, so that one change can hand a document from one source to another.
         apply.delete().await?;
@@ -131,6 +134,7 @@ struct Applying<'a> {
     /// By how much the recorded counts change.
     records: i64,
     categories: BTreeMap<Option<String>, i64>,
+    undone: undo::Undone,
 }
 
 impl<'a> Applying<'a> {

@@ -10,8 +10,8 @@ use storage_core::{
 };
 use tokio_postgres::types::{ToSql, Type};
 
-use super::ledger;
 use super::versions::{space, unknown_space};
+use super::{ledger, undo};
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, count, get};
 use crate::sql;
@@ -298,7 +298,10 @@ impl Work for Cache {
     const NAME: &'static str = "cache_stats";
 
     async fn run(&self, tx: &Tx<'_>) -> Outcome<CacheStats> {
-        let row = tx.one(sql::CACHE_STATS, &[]).await?;
+        let spared = undo::kept_vectors(tx).await?;
+        let row = tx
+            .one(sql::CACHE_STATS, &[(&spared, Type::INT8_ARRAY)])
+            .await?;
         Ok(CacheStats {
             vectors: count(&row, 0)?,
             unreferenced: count(&row, 1)?,
@@ -316,6 +319,11 @@ impl Work for Prune {
     const NAME: &'static str = "prune";
 
     async fn run(&self, tx: &Tx<'_>) -> Outcome<u64> {
-        tx.execute(sql::PRUNE, &[(&self.0.0, Type::INT8)]).await
+        let spared = undo::kept_vectors(tx).await?;
+        tx.execute(
+            sql::PRUNE,
+            &[(&self.0.0, Type::INT8), (&spared, Type::INT8_ARRAY)],
+        )
+        .await
     }
 }

@@ -1,5 +1,7 @@
 //! Versions of a collection: registered, looked up, noted on, deleted; and the canaries of their spaces.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use storage_core::{
     Canaries, Canary, CollectionName, Embedding, EmbeddingSpace, Freed, SpaceId, StoreErrorKind,
@@ -7,6 +9,7 @@ use storage_core::{
 };
 use tokio_postgres::types::Type;
 
+use super::undo;
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, StoredVersion, count, count32, get};
 use crate::tx::{Tx, Work};
@@ -130,6 +133,9 @@ impl Work for Delete<'_> {
         }
         tx.execute(sql::DROP_BINDINGS, &version).await?;
         tx.execute(sql::DROP_VERSION, &version).await?;
+        // Only now are the versions those that kept rows could be bound in again.
+        let spared: BTreeSet<i64> = undo::kept_vectors(tx).await?.into_iter().collect();
+        vectors.retain(|vector| !spared.contains(vector));
         let used: bool = get(&tx.one(sql::SPACE_IS_USED, &space).await?, 0)?;
         let freed = match used {
             true => {

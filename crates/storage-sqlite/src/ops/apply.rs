@@ -9,6 +9,7 @@ use storage_core::{
 };
 
 mod counts;
+mod undo;
 
 use super::ledger::run_number;
 use super::vectors::vector;
@@ -46,9 +47,11 @@ pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> 
         records: 0,
         documents: 0,
         categories: BTreeMap::new(),
+        undo: undo::Undo::default(),
     };
     work.describe_source()?;
     work.name_versions(collection.versions)?;
+    work.prepare_undo()?;
     // Deletes come first, so that one change can hand a document from one source to another.
     for key in &changes.deletes {
         work.delete(key)?;
@@ -115,6 +118,7 @@ struct Work<'a> {
     records: i64,
     documents: i64,
     categories: BTreeMap<Option<String>, i64>,
+    undo: undo::Undo,
 }
 
 impl Work<'_> {
@@ -254,6 +258,7 @@ impl Work<'_> {
         let Some(record) = self.record(key)? else {
             return Ok(());
         };
+        self.keep_deleted(key, &record)?;
         self.unbind(record.id)?;
         self.conn
             .prepare_cached(sql::DELETE_RECORD)?
@@ -270,6 +275,7 @@ impl Work<'_> {
         let document = row.document();
         let record = match self.record(&document.key)? {
             Some(record) => {
+                self.keep(&document.key, &record, false)?;
                 self.update(&record, row)?;
                 *self.categories.entry(record.category).or_default() -= 1;
                 self.unbind(record.id)?;
@@ -307,6 +313,8 @@ impl Work<'_> {
         self.records += 1;
         let source = self.source(&document.source)?;
         let (start, end) = document.locator.span.unzip();
+        let stamp = self.stamp(row, None);
+        let [run, created, updated] = stamp;
         self.conn
             .prepare_cached(sql::INSERT_RECORD)?
             .execute(rusqlite::params![
@@ -314,19 +322,11 @@ impl Work<'_> {
                 document.key.document,
                 document.key.chunk,
                 source,
-                self.run,
-                self.changes.applied_at.0,
+                run,
+                created,
+                updated,
                 row.record().as_bytes().as_slice(),
-                self.guard(
-                    &document.key,
-                    source,
-                    &document.locator,
-                    &[
-                        self.run,
-                        self.changes.applied_at.0,
-                        self.changes.applied_at.0
-                    ],
-                ),
+                self.guard(&document.key, source, &document.locator, &stamp),
                 document.locator.sheet,
                 document.locator.row,
                 document.locator.page,
@@ -345,26 +345,29 @@ impl Work<'_> {
         let document = row.document();
         let source = self.source(&document.source)?;
         let (start, end) = document.locator.span.unzip();
-        let [_, created, _] = record.stamp;
-        let stamp = [self.run, created, self.changes.applied_at.0];
-        self.conn.prepare_cached(sql::UPDATE_RECORD)?.execute((
-            record.id,
-            source,
-            self.run,
-            self.changes.applied_at.0,
-            row.record().as_bytes().as_slice(),
-            &document.locator.sheet,
-            document.locator.row,
-            document.locator.page,
-            start,
-            end,
-            &document.category,
-            &document.subcategory,
-            &document.title,
-            &document.body,
-            metadata(document)?,
-            self.guard(&document.key, source, &document.locator, &stamp),
-        ))?;
+        let stamp = self.stamp(row, Some(record.stamp[1]));
+        let [run, created, updated] = stamp;
+        self.conn
+            .prepare_cached(sql::UPDATE_RECORD)?
+            .execute(rusqlite::params![
+                record.id,
+                source,
+                run,
+                updated,
+                row.record().as_bytes().as_slice(),
+                &document.locator.sheet,
+                document.locator.row,
+                document.locator.page,
+                start,
+                end,
+                &document.category,
+                &document.subcategory,
+                &document.title,
+                &document.body,
+                metadata(document)?,
+                self.guard(&document.key, source, &document.locator, &stamp),
+                created,
+            ])?;
         Ok(())
     }
 

@@ -197,6 +197,7 @@ fn all_rows(conn: &Connection) -> Outcome<Option<RowFindings>> {
             }
         }
         let (rows, documents) = collection_rows(conn, id, &name, active, &recipe, &mut found)?;
+        super::undo::check(conn, id, &name, &mut found.wrong_hashes)?;
         found.found += rows;
         found.recorded += recorded.0;
         if documents != recorded.1 {

@@ -8,8 +8,8 @@ use storage_core::{
     StoredVector, Timestamp, VectorKey,
 };
 
-use super::ledger;
 use super::versions::{space, unknown_space};
+use super::{ledger, undo};
 use crate::error::{Failure, Outcome};
 use crate::{rows, sql};
 use storage_core::guard::{guard, sealed};
@@ -130,7 +130,7 @@ pub(crate) fn stored(
 pub(crate) fn cache_stats(conn: &Connection) -> Outcome<CacheStats> {
     let stats = conn
         .prepare_cached(sql::CACHE_STATS)?
-        .query_row((), |row| {
+        .query_row([spared(conn)?], |row| {
             Ok(CacheStats {
                 vectors: row.get(0)?,
                 unreferenced: row.get(1)?,
@@ -144,5 +144,12 @@ pub(crate) fn cache_stats(conn: &Connection) -> Outcome<CacheStats> {
 pub(crate) fn prune(conn: &Connection, stored_before: Timestamp) -> Outcome<u64> {
     Ok(conn
         .prepare_cached(sql::PRUNE)?
-        .execute([stored_before.0])? as u64)
+        .execute((stored_before.0, spared(conn)?))? as u64)
+}
+
+/// The vectors that kept rows name, as a JSON array for a statement.
+fn spared(conn: &Connection) -> Outcome<String> {
+    let numbers = undo::kept_vectors(conn)?;
+    let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    Ok(format!("[{}]", numbers.join(",")))
 }

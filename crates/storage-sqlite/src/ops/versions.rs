@@ -6,6 +6,7 @@ use storage_core::{
     Timestamp, VersionId, VersionNote, VersionState, check_canaries, kept_for,
 };
 
+use super::undo;
 use crate::error::{Failure, Outcome};
 use crate::rows::{self, StoredVersion};
 use crate::sql;
@@ -90,6 +91,9 @@ pub(crate) fn delete(
     if !used {
         vectors = numbers(conn, sql::SPACE_VECTORS, found.space)?;
     }
+    // Only now are the versions those that kept rows could be bound in again.
+    let spared = undo::kept_vectors(conn)?;
+    vectors.retain(|vector| !spared.contains(vector));
     let mut freed = Freed::default();
     let mut delete = conn.prepare_cached(sql::DELETE_VECTOR)?;
     for vector in vectors {

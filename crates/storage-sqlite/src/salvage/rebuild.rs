@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::Connection;
 use storage_core::{
     CollectionName, ContentHash, DamagedRow, Document, DocumentKey, EmbedText, Embedding,
-    InputHash, Locator, RecordHash, RepairReport, SourceId, metadata_from_json,
+    InputHash, KeptRow, Locator, RecordHash, RepairReport, SourceId, metadata_from_json,
 };
 
 use crate::error::Outcome;
@@ -389,7 +389,14 @@ impl Rebuild<'_> {
         }
         let mut insert = self.conn.prepare_cached(sql::SALVAGE_UNDO)?;
         for row in &salvage.witnesses.undo {
-            rejected(insert.execute(rusqlite::params_from_iter(row)))?;
+            if is_whole(row) {
+                rejected(insert.execute(rusqlite::params_from_iter(row)))?;
+            } else {
+                self.note(
+                    "a row that an import replaced is damaged: undoing the import leaves it as it is"
+                        .to_owned(),
+                );
+            }
         }
         Ok(())
     }
@@ -406,6 +413,22 @@ pub(super) fn rejected(outcome: rusqlite::Result<usize>) -> Outcome<Option<usize
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether an entry of the undo of imports could be restored.
+fn is_whole(row: &[Value]) -> bool {
+    let Value::Text(_) = &row[4] else {
+        return matches!(row[4], Value::Null);
+    };
+    let read = || {
+        let key = DocumentKey {
+            collection: CollectionName::new("unknown").ok()?,
+            document: row[2].text()?.to_owned(),
+            chunk: u32::try_from(row[3].integer()?).ok()?,
+        };
+        KeptRow::from_json(key, row[4].text()?).ok()
+    };
+    read().is_some()
 }
 
 pub(super) fn numbered(number: i64, row: &[Value]) -> Vec<Value> {

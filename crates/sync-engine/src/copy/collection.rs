@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use storage_core::{
     ChangeSet, CollectionStatus, Document, DocumentKey, EmbedText, Generation, RecordHash, Row,
-    Source, StoreError, StoreErrorKind, Timestamp, Version, VersionId, VersionNote, VersionSpec,
-    VersionState,
+    Source, StoreError, StoreErrorKind, Timestamp, UndoPolicy, Version, VersionId, VersionNote,
+    VersionSpec, VersionState,
 };
 
 use super::plan::{Known, rows};
@@ -80,6 +80,7 @@ impl Copying<'_> {
             register: None,
             complete: None,
             activate: None,
+            undo: UndoPolicy::Forget,
             run: self.options.run.clone(),
             applied_at: Timestamp(0),
         }

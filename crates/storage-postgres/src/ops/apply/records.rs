@@ -171,11 +171,10 @@ impl<'a> Applying<'a> {
             self.count(row.document());
         }
         self.records += i64::try_from(new.len()).unwrap_or(i64::MAX);
-        let at = self.changes.applied_at.0;
         let written = new
             .iter()
             .zip(ids)
-            .map(|(row, id)| self.written(row, id, [self.run, at, at]))
+            .map(|(row, id)| self.written(row, id, self.stamp(row, None)))
             .collect::<Outcome<Vec<_>>>()?;
         self.tx
             .copy(sql::COPY_RECORDS, &column_types(), written)
@@ -192,7 +191,7 @@ impl<'a> Applying<'a> {
         let mut before = Vec::with_capacity(rows.len());
         for row in rows {
             let record = self.existing(&row.document().key)?;
-            let stamp = [self.run, record.stamp[1], self.changes.applied_at.0];
+            let stamp = self.stamp(row, Some(record.stamp[1]));
             written.push(self.written(row, record.id, stamp)?);
             changed.push(record.id);
             before.push(record.category.clone());
@@ -298,7 +297,7 @@ impl<'a> Applying<'a> {
             .find(|row| row.document().key == *key);
         match replaced {
             Some(row) => {
-                let stamp = [self.run, record.stamp[1], self.changes.applied_at.0];
+                let stamp = self.stamp(row, Some(record.stamp[1]));
                 let source = self.source_number(&row.document().source);
                 Some(self.guard(key, source, locator, &stamp))
             }

@@ -8,6 +8,7 @@ use storage_core::{
 use tokio_postgres::types::Type;
 
 use crate::error::Outcome;
+use crate::ops::undo;
 use crate::rows::{self, DOCUMENT_COLUMNS, Names, count, get};
 use crate::sql;
 use crate::streams::next_row;
@@ -61,6 +62,7 @@ pub(super) async fn check(tx: &Tx<'_>, unready: Faults) -> Outcome<RowFindings> 
             }
         }
         let (rows, documents) = collection_rows(tx, id, &name, active, &recipe, &mut found).await?;
+        undo::check(tx, id, &name, &mut found.wrong_hashes).await?;
         found.found += rows;
         found.recorded += recorded.0;
         if documents != recorded.1 {

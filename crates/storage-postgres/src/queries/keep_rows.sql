@@ -1,0 +1,3 @@
+INSERT INTO run_undo (run_id, collection_id, document, chunk, replaced)
+SELECT $1, $2, k.document, k.chunk, k.replaced
+FROM unnest($3::text[], $4::bigint[], $5::text[]) AS k (document, chunk, replaced)

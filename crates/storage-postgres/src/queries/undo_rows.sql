@@ -1,0 +1,13 @@
+-- What a run wrote or deleted, with what was kept of it, and whether what is there now is the run's.
+SELECT u.document, u.chunk, u.replaced, r.run_id = $1
+FROM run_undo AS u
+LEFT JOIN embedding_records AS r
+    ON r.collection_id = u.collection_id AND r.document = u.document AND r.chunk = u.chunk
+WHERE u.run_id = $1 AND u.collection_id = $2
+UNION ALL
+SELECT r.document, r.chunk, NULL, true
+FROM embedding_records AS r
+WHERE r.run_id = $1 AND r.collection_id = $2
+    AND NOT EXISTS (SELECT 1 FROM run_undo AS u
+        WHERE u.run_id = $1 AND u.collection_id = $2 AND u.document = r.document AND u.chunk = r.chunk)
+ORDER BY 1, 2

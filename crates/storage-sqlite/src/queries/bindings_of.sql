@@ -1,0 +1,1 @@
+SELECT version_id, input_hash, variant FROM record_inputs WHERE record_id = ?1

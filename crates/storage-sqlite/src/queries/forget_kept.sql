@@ -1,0 +1,1 @@
+DELETE FROM run_undo WHERE run_id = ?1 AND collection_id = ?2

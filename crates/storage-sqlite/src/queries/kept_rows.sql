@@ -1,0 +1,1 @@
+SELECT document, chunk, replaced FROM run_undo WHERE collection_id = ?1 AND replaced IS NOT NULL
