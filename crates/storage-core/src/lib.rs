@@ -58,7 +58,7 @@ pub use nearest::{
     Effort, FoundBy, IndexPlan, IndexProgress, IndexReport, IndexStatus, Nearest,
     NearestNeighbours, NearestQuery,
 };
-pub use rules::{check_canaries, kept_for};
+pub use rules::{check_canaries, check_document, kept_for};
 pub use store::{
     CacheStats, CategoryCount, CollectionStatus, EmbeddingStore, Freed, KeptVector, ReadFrom,
     StoreBytes, StoreStatus, StoredVector, VersionNote,

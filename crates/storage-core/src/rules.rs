@@ -160,7 +160,11 @@ fn check_row(row: &Row) -> Result<()> {
     check_document(document)
 }
 
-fn check_document(document: &Document) -> Result<()> {
+/// Checks what every store asks of a row: names within bounds, no NUL, metadata that can be written.
+///
+/// # Errors
+/// `Invalid` with the row and the rule.
+pub fn check_document(document: &Document) -> Result<()> {
     let texts = [
         Some(&document.key.document),
         Some(&document.title),

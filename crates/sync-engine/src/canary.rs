@@ -198,7 +198,7 @@ pub(crate) async fn ask(
 }
 
 /// Of two vectors; 0 for different lengths.
-fn cosine(one: &Embedding, other: &Embedding) -> f64 {
+pub(crate) fn cosine(one: &Embedding, other: &Embedding) -> f64 {
     if one.dimensions() != other.dimensions() {
         return 0.0;
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use embedder_client::{EmbedError, EmbedErrorKind};
-use storage_core::{StoreError, StoreErrorKind};
+use storage_core::{ImportError, ImportErrorKind, StoreError, StoreErrorKind};
 
 /// What the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub enum SyncErrorKind {
     /// The store serves another model, dimension or recipe, or the provider another model: choose the one that was
     /// used, or build a version beside it.
     Model,
+    /// Nobody says which model the source's vectors are of: name it.
+    ModelUnknown,
     /// There is no such version, or it cannot serve yet.
     Version,
     /// The selection does not go with the rest of the policy: leave it out.
@@ -35,6 +37,8 @@ pub enum SyncErrorKind {
     Store(StoreErrorKind),
     /// The provider failed; the kind says how.
     Embed(EmbedErrorKind),
+    /// The legacy store that is read failed; the kind says how.
+    Import(ImportErrorKind),
 }
 
 /// A sync that stopped: kind, one fact with the next step, what was saved, and the cause behind it.
@@ -85,6 +89,13 @@ impl SyncError {
         self
     }
 
+    /// Adds what else can be done about it.
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(advice);
+        self
+    }
+
     /// The store's refusal of a change.
     pub(crate) fn of_apply(error: StoreError) -> Self {
         match error.kind() {
@@ -106,6 +117,18 @@ impl From<StoreError> for SyncError {
         let source = error.source().map(|source| source.to_string().into());
         Self {
             kind: SyncErrorKind::Store(error.kind()),
+            message,
+            source,
+        }
+    }
+}
+
+impl From<ImportError> for SyncError {
+    fn from(error: ImportError) -> Self {
+        let message = error.to_string();
+        let source = error.source().map(|source| source.to_string().into());
+        Self {
+            kind: SyncErrorKind::Import(error.kind()),
             message,
             source,
         }

@@ -13,6 +13,8 @@ mod draft;
 mod error;
 mod estimate;
 mod execute;
+mod import;
+mod ledger;
 mod pairing;
 mod plan;
 mod policy;
@@ -40,6 +42,10 @@ pub use draft::{Draft, Stored};
 pub use error::{SyncError, SyncErrorKind};
 pub use estimate::{Estimate, Pace, TokensBy, estimated_tokens};
 pub use execute::{Prepared, SyncContext, prepare, sync, sync_if};
+pub use import::{
+    FieldMap, IMPORTED, ImportContext, ImportOptions, ImportPlan, ImportProgress, ImportReport,
+    ImportSeconds, ModelCheck, NoImportProgress, RollbackReport, Verified, import, rollback_import,
+};
 pub use plan::{Change, PlannedRow, SyncPlan};
 pub use policy::{DeleteAllowance, Selection, SyncPolicy};
 pub use progress::{NoProgress, Progress};

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use embedder_client::{EmbedError, Purpose, embed_batches};
 use futures_util::StreamExt;
 use storage_core::{
-    Canary, CollectionName, Embedding, EmbeddingModel, EmbeddingSpace, InputHash, RunKind,
-    RunRecord, RunState, Spend, StoredVector, Timestamp, VectorKey, VersionId,
+    Canary, CollectionName, Embedding, EmbeddingModel, EmbeddingSpace, InputHash, RunKind, Spend,
+    StoredVector, VectorKey, VersionId,
 };
 
 use crate::canary::{self, TEXTS};
 use crate::estimate;
 use crate::execute::SyncContext;
+use crate::ledger::{Ledger, Spent};
 use crate::{SyncError, SyncErrorKind, Target};
 
 /// What became of the texts that were sent.
@@ -30,7 +31,7 @@ pub(crate) struct Run<'c> {
     context: &'c SyncContext<'c>,
     /// Known in full as soon as the first vector has come.
     pub(crate) target: Target,
-    ledger: RunRecord,
+    ledger: Ledger<'c>,
     /// Whether the run before this one did not get to its end.
     pub(crate) resumed: bool,
     pub(crate) embedded: usize,
@@ -48,33 +49,19 @@ impl<'c> Run<'c> {
         kind: RunKind,
         target: Target,
     ) -> Result<Self, SyncError> {
-        let before = context.store.runs(collection, 1).await?;
-        let resumed = before.iter().any(|run| run.state != RunState::Finished);
-        // The ledger is in the order of these times. A clock that was set back must not put this run before the one
-        // that it comes after.
-        let earliest = before
-            .first()
-            .map(|run| Timestamp(run.started_at.0.saturating_add(1)));
-        let started_at = (context.clock)().max(earliest.unwrap_or(Timestamp(i64::MIN)));
-        let ledger = RunRecord {
-            id: context.run.clone(),
+        let ledger = Ledger::open(
+            context.store,
+            context.clock,
+            context.run.clone(),
             kind,
-            collection: collection.clone(),
-            source: None,
-            version: None,
-            state: RunState::Started,
-            requests: 0,
-            texts: 0,
-            tokens: 0,
-            started_at,
-            finished_at: None,
-        };
-        context.store.record_run(&ledger).await?;
+            collection,
+        )
+        .await?;
         Ok(Self {
             context,
             target,
+            resumed: ledger.resumed,
             ledger,
-            resumed,
             embedded: 0,
             requests: 0,
             tokens: 0,
@@ -84,24 +71,17 @@ impl<'c> Run<'c> {
 
     /// Writes down which version the run fills.
     pub(crate) fn fills(&mut self, version: &VersionId) {
-        self.ledger.version = Some(version.clone());
+        self.ledger.fills(version);
     }
 
-    /// Closes the ledger's line. The run's own failure comes before one of the ledger.
-    pub(crate) async fn finish<T>(mut self, outcome: Result<T, SyncError>) -> Result<T, SyncError> {
-        self.ledger.state = if outcome.is_ok() {
-            RunState::Finished
-        } else {
-            RunState::Failed
+    /// Closes the ledger's line.
+    pub(crate) async fn finish<T>(self, outcome: Result<T, SyncError>) -> Result<T, SyncError> {
+        let spent = Spent {
+            requests: self.requests,
+            texts: self.embedded as u64,
+            tokens: self.tokens,
         };
-        self.ledger.requests = self.requests;
-        self.ledger.texts = self.embedded as u64;
-        self.ledger.tokens = self.tokens;
-        self.ledger.finished_at = Some((self.context.clock)().max(self.ledger.started_at));
-        let recorded = self.context.store.record_run(&self.ledger).await;
-        let value = outcome?;
-        recorded?;
-        Ok(value)
+        self.ledger.close(spent, outcome).await
     }
 
     /// Embeds texts and stores each batch at once. `all` is how many the whole run sends.
@@ -256,7 +236,7 @@ impl<'c> Run<'c> {
                 "embedding dimension mismatch: collection {} has {expected}, the provider gives {wrong}; choose the model \
                  that was used (EMBEDDING_MODEL_NAME, and --dimensions {expected} where it shortens its vectors), or build a version of another model beside it with \
                  `smart-support model build`, or embed everything anew with `smart-support migrate --force-recompute`",
-                self.ledger.collection
+                self.ledger.collection()
             ),
         ))
     }

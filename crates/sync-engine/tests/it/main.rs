@@ -6,6 +6,7 @@
 
 mod copy;
 mod identity;
+mod import;
 mod spending;
 mod time;
 mod world;

@@ -1,0 +1,521 @@
+//! Legacy records moved in: what moves, what stays, what is refused, and how it is undone.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use embedder_client::testing::FakeEmbedder;
+use embedder_client::{Embedder, Meter, Purpose};
+use futures_util::{StreamExt, stream};
+use storage_core::{
+    CollectionName, Embedding, EmbeddingStore, ImportError, ImportErrorKind, ImportFault,
+    ImportSource, Imported, ImportedCollection, ImportedRecord, Locator, MetadataValue, Metric,
+    RunId, Timestamp,
+};
+use sync_engine::{
+    FieldMap, ImportContext, ImportOptions, ImportReport, ModelCheck, NoImportProgress, SyncError,
+    SyncErrorKind, import, rollback_import,
+};
+
+use crate::world::{World, faq, row, snapshot, with_ids};
+
+const WIDTH: u32 = 4;
+
+/// A legacy collection in memory.
+#[derive(Debug, Clone)]
+struct Legacy {
+    described: ImportedCollection,
+    items: Vec<Imported>,
+    /// After so many items the source breaks.
+    breaks_after: Option<usize>,
+}
+
+impl Legacy {
+    fn new(name: &str, items: Vec<Imported>) -> Self {
+        Self {
+            described: ImportedCollection {
+                kind: "chroma",
+                name: name.to_owned(),
+                location: format!("old/{name}"),
+                total: items.len() as u64,
+                dimensions: NonZeroU32::new(WIDTH),
+                metric: Metric::Cosine,
+                model: None,
+                lossy: None,
+                notes: Vec::new(),
+            },
+            items,
+            breaks_after: None,
+        }
+    }
+}
+
+impl ImportSource for Legacy {
+    fn collection(&self) -> &ImportedCollection {
+        &self.described
+    }
+
+    fn read(&self) -> stream::BoxStream<'static, Result<Vec<Imported>, ImportError>> {
+        let mut batches: Vec<Result<Vec<Imported>, ImportError>> = self
+            .items
+            .iter()
+            .take(self.breaks_after.unwrap_or(usize::MAX))
+            .map(|item| Ok(vec![item.clone()]))
+            .collect();
+        if self.breaks_after.is_some() {
+            let error = ImportError::new(ImportErrorKind::Damaged, "the index ends early");
+            batches.push(Err(error));
+        }
+        stream::iter(batches).boxed()
+    }
+}
+
+fn vector(seed: f32) -> Embedding {
+    Embedding::new(vec![seed, 1.0, -0.5, 0.25]).unwrap()
+}
+
+fn record(id: &str, text: Option<&str>, seed: f32) -> ImportedRecord {
+    ImportedRecord {
+        document: id.to_owned(),
+        chunk: 0,
+        text: text.map(str::to_owned),
+        category: None,
+        metadata: [
+            ("n".to_owned(), MetadataValue::I64(7)),
+            ("x".to_owned(), MetadataValue::F64(3.0)),
+            ("yes".to_owned(), MetadataValue::Bool(true)),
+        ]
+        .into(),
+        embedding: vector(seed),
+        locator: Locator::default(),
+    }
+}
+
+fn item(id: &str, text: &str, seed: f32) -> Imported {
+    Imported::Record(Box::new(record(id, Some(text), seed)))
+}
+
+fn options() -> ImportOptions {
+    ImportOptions {
+        collection: faq(),
+        model: Some("old-model".to_owned()),
+        provider: None,
+        dimensions: None,
+        batch: 2,
+        overwrite: false,
+        verify: true,
+        dry_run: false,
+        fields: FieldMap::default(),
+        embed_text: None,
+    }
+}
+
+async fn run(
+    world: &World,
+    source: &Legacy,
+    options: &ImportOptions,
+    name: &str,
+) -> Result<ImportReport, SyncError> {
+    run_asking(world, source, options, name, None).await
+}
+
+async fn run_asking(
+    world: &World,
+    source: &Legacy,
+    options: &ImportOptions,
+    name: &str,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> Result<ImportReport, SyncError> {
+    let context = ImportContext {
+        store: &*world.store,
+        source,
+        embedder,
+        progress: &NoImportProgress,
+        clock: &*world.clock,
+        run: RunId::new(name).unwrap(),
+        meter: Meter::default(),
+    };
+    import(&context, options).await
+}
+
+#[tokio::test]
+async fn records_move_with_every_bit_and_every_type() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1), item("b", "two", 0.2)]);
+    let report = run(&world, &source, &options(), "r1").await.unwrap();
+    assert_eq!((report.added, report.faults.len()), (2, 0));
+    assert_eq!(report.check, ModelCheck::NotAsked);
+    let verified = report.verified.unwrap();
+    assert_eq!((verified.rows, verified.differing), (2, 0));
+    let rows = world.rows().await;
+    assert_eq!(rows[0].embedding, vector(0.1));
+    assert_eq!(rows[0].document.body, "one");
+    assert_eq!(rows[0].document.metadata["x"], MetadataValue::F64(3.0));
+    assert_eq!(world.embedder.texts().len(), 0);
+}
+
+#[tokio::test]
+async fn a_second_import_moves_nothing_and_raises_no_generation() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1), item("b", "two", 0.2)]);
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let before = world.store.status().await.unwrap().generation;
+    let report = run(&world, &source, &options(), "r2").await.unwrap();
+    assert_eq!((report.added, report.unchanged), (0, 2));
+    assert!(!report.applied);
+    assert_eq!(world.store.status().await.unwrap().generation, before);
+}
+
+#[tokio::test]
+async fn what_changed_in_the_source_changes_in_the_store() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1), item("b", "two", 0.2)]);
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let source = Legacy::new("old", vec![item("a", "uno", 0.1)]);
+    let report = run(&world, &source, &options(), "r2").await.unwrap();
+    assert_eq!((report.replaced, report.gone), (1, 1));
+    let texts: Vec<String> = world
+        .rows()
+        .await
+        .into_iter()
+        .map(|row| row.document.body)
+        .collect();
+    assert_eq!(texts, ["uno", "two"]);
+}
+
+#[tokio::test]
+async fn equal_texts_keep_their_own_vectors() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "same", 0.1), item("b", "same", 0.2)]);
+    let report = run(&world, &source, &options(), "r1").await.unwrap();
+    assert_eq!(report.verified.unwrap().differing, 0);
+    let rows = world.rows().await;
+    assert_eq!(rows[0].embedding, vector(0.1));
+    assert_eq!(rows[1].embedding, vector(0.2));
+}
+
+#[tokio::test]
+async fn a_row_without_text_moves_and_is_counted() {
+    let world = World::new();
+    let items = vec![
+        Imported::Record(Box::new(record("a", None, 0.1))),
+        Imported::Record(Box::new(record("b", None, 0.2))),
+        item("c", "three", 0.3),
+    ];
+    let report = run(&world, &Legacy::new("old", items), &options(), "r1")
+        .await
+        .unwrap();
+    assert_eq!((report.added, report.without_text), (3, 2));
+    assert_eq!(world.rows().await[1].embedding, vector(0.2));
+}
+
+#[tokio::test]
+async fn faults_and_second_ids_are_listed_and_the_rest_moves() {
+    let world = World::new();
+    let fault = ImportFault {
+        id: Some("x".to_owned()),
+        row: Some(9),
+        reason: "no vector".to_owned(),
+    };
+    let mut wide = record("w", Some("wide"), 0.4);
+    wide.embedding = Embedding::new(vec![1.0, 2.0]).unwrap();
+    let items = vec![
+        item("a", "one", 0.1),
+        Imported::Fault(fault.clone()),
+        item("a", "again", 0.2),
+        Imported::Record(Box::new(wide)),
+        item("n", "nul \0 inside", 0.5),
+    ];
+    let report = run(&world, &Legacy::new("old", items), &options(), "r1")
+        .await
+        .unwrap();
+    assert_eq!((report.added, report.duplicates), (1, 1));
+    let ids: Vec<_> = report
+        .faults
+        .iter()
+        .filter_map(|fault| fault.id.clone())
+        .collect();
+    assert_eq!(ids, ["x", "a", "w", "n"]);
+    assert!((report.coverage() - 0.2).abs() < 1e-9);
+    assert_eq!(report.faults[0], fault);
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_changes_nothing_that_readers_see() {
+    let world = World::new();
+    let mut source = Legacy::new(
+        "old",
+        vec![
+            item("a", "one", 0.1),
+            item("b", "two", 0.2),
+            item("c", "three", 0.3),
+        ],
+    );
+    source.breaks_after = Some(2);
+    let error = run(&world, &source, &options(), "r1").await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        SyncErrorKind::Import(ImportErrorKind::Damaged)
+    );
+    assert!(
+        world
+            .store
+            .status()
+            .await
+            .unwrap()
+            .collection(&faq())
+            .is_none()
+    );
+    source.breaks_after = None;
+    let report = run(&world, &source, &options(), "r2").await.unwrap();
+    assert!(report.resumed);
+    assert_eq!(report.added, 3);
+}
+
+#[tokio::test]
+async fn a_source_that_gives_less_than_it_counts_is_not_whole() {
+    let world = World::new();
+    let mut source = Legacy::new("old", vec![item("a", "one", 0.1)]);
+    source.described.total = 2;
+    let report = run(&world, &source, &options(), "r1").await.unwrap();
+    assert_eq!(report.faults.len(), 1);
+    assert!((report.coverage() - 0.5).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn nobody_guesses_the_model() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1)]);
+    let nameless = ImportOptions {
+        model: None,
+        ..options()
+    };
+    let error = run(&world, &source, &nameless, "r1").await.unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::ModelUnknown);
+    assert!(error.to_string().contains("--model"), "{error}");
+}
+
+#[tokio::test]
+async fn vectors_of_another_model_do_not_join_a_collection() {
+    let world = World::new();
+    world
+        .sync(snapshot("faq.csv", with_ids(vec![row("q", "a")])))
+        .await;
+    let source = Legacy::new("old", vec![item("z", "one", 0.1)]);
+    let error = run(&world, &source, &options(), "r1").await.unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::Model);
+    assert!(error.to_string().contains("--collection"), "{error}");
+}
+
+/// A collection that the fake provider filled, and a legacy store with its vectors.
+async fn of_the_same_model(world: &World) -> (ImportOptions, Embedding) {
+    world
+        .sync(snapshot("faq.csv", with_ids(vec![row("q", "a")])))
+        .await;
+    let options = ImportOptions {
+        model: Some("m".to_owned()),
+        ..options()
+    };
+    let embedder: &dyn Embedder = &*world.embedder;
+    let mut answer = embedder
+        .embed(&["legacy".to_owned()], Purpose::Passage, &Meter::default())
+        .await
+        .unwrap();
+    (options, answer.vectors.remove(0))
+}
+
+fn of_width(mut source: Legacy, width: u32) -> Legacy {
+    source.described.dimensions = NonZeroU32::new(width);
+    source
+}
+
+#[tokio::test]
+async fn a_row_of_another_source_stays_unless_it_may_be_written_over_and_comes_back() {
+    let world = World::new();
+    let (options, vector) = of_the_same_model(&world).await;
+    let before = world.rows().await;
+    let mut mine = record("id-0", Some("legacy"), 0.0);
+    mine.embedding = vector;
+    let source = of_width(
+        Legacy::new("old", vec![Imported::Record(Box::new(mine))]),
+        32,
+    );
+    let report = run(&world, &source, &options, "r1").await.unwrap();
+    assert_eq!((report.conflicts, report.added, report.replaced), (1, 0, 0));
+    assert!(report.faults[0].reason.contains("--force"));
+    assert_eq!(world.rows().await, before);
+
+    let force = ImportOptions {
+        overwrite: true,
+        ..options
+    };
+    let report = run(&world, &source, &force, "r2").await.unwrap();
+    assert_eq!((report.conflicts, report.replaced), (1, 1));
+    assert_eq!(world.rows().await[0].document.body, "legacy");
+
+    let undone = rollback_import(
+        &*world.store,
+        &report.run,
+        RunId::new("undo").unwrap(),
+        &*world.clock,
+        false,
+    )
+    .await
+    .unwrap();
+    assert_eq!((undone.restored, undone.removed), (1, 0));
+    assert_eq!(world.rows().await, before);
+}
+
+#[tokio::test]
+async fn a_rollback_removes_what_came_and_leaves_what_others_wrote() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1), item("b", "two", 0.2)]);
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let more = Legacy::new("old", vec![item("a", "uno", 0.1), item("c", "three", 0.3)]);
+    run(&world, &more, &options(), "r2").await.unwrap();
+    let by = |name: &str| RunId::new(name).unwrap();
+    let (store, clock) = (&*world.store, &*world.clock);
+    let looked = rollback_import(store, &by("r2"), by("u0"), clock, true)
+        .await
+        .unwrap();
+    assert_eq!((looked.restored, looked.removed), (1, 1));
+    assert_eq!(world.rows().await.len(), 3);
+    // The first run's row a was written by the second since: it stays.
+    let first = rollback_import(store, &by("r1"), by("u1"), clock, false)
+        .await
+        .unwrap();
+    assert_eq!(first.removed, 1);
+    let ids: Vec<_> = world
+        .rows()
+        .await
+        .into_iter()
+        .map(|row| row.document.key.document)
+        .collect();
+    assert_eq!(ids, ["a", "c"]);
+    let missing = rollback_import(store, &by("nothing"), by("u2"), clock, false)
+        .await
+        .unwrap_err();
+    assert_eq!(missing.kind(), SyncErrorKind::Selection);
+    assert!(missing.to_string().contains("r2"), "{missing}");
+}
+
+#[tokio::test]
+async fn an_import_that_was_undone_is_free_to_come_back_as_another_model() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1)]);
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let by = |name: &str| RunId::new(name).unwrap();
+    rollback_import(&*world.store, &by("r1"), by("u1"), &*world.clock, false)
+        .await
+        .unwrap();
+    assert_eq!(world.rows().await.len(), 0);
+    let other = ImportOptions {
+        model: Some("the right one".to_owned()),
+        ..options()
+    };
+    let report = run(&world, &source, &other, "r2").await.unwrap();
+    assert_eq!(report.added, 1);
+    let status = world.store.status().await.unwrap();
+    assert_eq!(status.active(&faq()).unwrap().model.name, "the right one");
+}
+
+#[tokio::test]
+async fn the_provider_is_asked_whether_the_vectors_are_its_own() {
+    let world = World::new();
+    let embedder: Arc<dyn Embedder> = Arc::new(FakeEmbedder::new("m", WIDTH, false));
+    let told = ImportOptions {
+        model: Some("m".to_owned()),
+        ..options()
+    };
+    let wrong = Legacy::new("old", vec![item("a", "one", 0.1)]);
+    let error = run_asking(&world, &wrong, &told, "r1", Some(Arc::clone(&embedder)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::Model);
+    assert!(error.to_string().contains("--offline"), "{error}");
+    assert!(
+        world
+            .store
+            .status()
+            .await
+            .unwrap()
+            .collection(&faq())
+            .is_none()
+    );
+
+    let mut answer = embedder
+        .embed(&["one".to_owned()], Purpose::Passage, &Meter::default())
+        .await
+        .unwrap();
+    let mut right = record("a", Some("one"), 0.0);
+    right.embedding = answer.vectors.remove(0);
+    let right = Legacy::new("old", vec![Imported::Record(Box::new(right))]);
+    let report = run_asking(&world, &right, &told, "r2", Some(embedder))
+        .await
+        .unwrap();
+    assert!(matches!(report.check, ModelCheck::Agrees { texts: 1, .. }));
+    assert_eq!(report.requests, 1);
+}
+
+#[tokio::test]
+async fn mapped_fields_are_shown_and_the_embedded_text_stays_what_it_was() {
+    let world = World::new();
+    let mut with_title = record("a", Some("the text"), 0.1);
+    let metadata = &mut with_title.metadata;
+    metadata.insert(
+        "title".to_owned(),
+        MetadataValue::String("A question?".to_owned()),
+    );
+    metadata.insert(
+        "category".to_owned(),
+        MetadataValue::String("cards".to_owned()),
+    );
+    let mut fields = FieldMap::default();
+    assert!(fields.set("question", "title"));
+    assert!(!fields.set("titel", "title"));
+    let mapped = ImportOptions {
+        fields,
+        ..options()
+    };
+    let source = Legacy::new("old", vec![Imported::Record(Box::new(with_title))]);
+    let report = run(&world, &source, &mapped, "r1").await.unwrap();
+    assert_eq!(report.embed_text.unwrap().as_str(), "{answer}");
+    let row = world.rows().await.remove(0).document;
+    assert_eq!(
+        (row.title.as_str(), row.category.as_deref()),
+        ("A question?", Some("cards"))
+    );
+    assert_eq!(row.metadata.len(), 5);
+    assert!(world.store.check().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn an_empty_legacy_collection_is_nothing_to_do() {
+    let world = World::new();
+    let mut empty = Legacy::new("empty", Vec::new());
+    empty.described.dimensions = None;
+    let nameless = ImportOptions {
+        model: None,
+        collection: CollectionName::new("other").unwrap(),
+        ..options()
+    };
+    let report = run(&world, &empty, &nameless, "r1").await.unwrap();
+    assert!(report.faults.is_empty() && !report.applied);
+    assert!((report.coverage() - 1.0).abs() < 1e-9);
+    world.set_clock(1);
+    assert_eq!((world.clock)(), Timestamp(1));
+}
+
+#[tokio::test]
+async fn a_rehearsal_writes_nothing_and_counts_everything() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1), item("a", "two", 0.2)]);
+    let dry = ImportOptions {
+        dry_run: true,
+        ..options()
+    };
+    let report = run(&world, &source, &dry, "r1").await.unwrap();
+    assert_eq!((report.added, report.duplicates), (1, 1));
+    let status = world.store.status().await.unwrap();
+    assert!(status.spaces.is_empty() && status.collections.is_empty());
+    assert!(world.store.ledger().await.unwrap().is_empty());
+}
