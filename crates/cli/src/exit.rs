@@ -4,7 +4,7 @@ use std::fmt;
 
 use embedder_client::{EmbedError, EmbedErrorKind};
 use faq_source::SourceError;
-use storage_core::{StoreError, StoreErrorKind};
+use storage_core::{ImportError, ImportErrorKind, StoreError, StoreErrorKind};
 use sync_engine::{SyncError, SyncErrorKind};
 
 /// Documented, stable exit codes.
@@ -93,6 +93,21 @@ fn embed_code(kind: EmbedErrorKind) -> ExitCode {
     }
 }
 
+fn import_code(kind: ImportErrorKind) -> ExitCode {
+    match kind {
+        ImportErrorKind::Unavailable | ImportErrorKind::Changing => ExitCode::TryAgain,
+        ImportErrorKind::Lossy => ExitCode::Refused,
+        // Whatever else is wrong with a source, the user mends it by naming or making another one.
+        _ => ExitCode::Usage,
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        Self::of(import_code(error.kind()), &error)
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::from(&error)
@@ -131,7 +146,10 @@ impl From<SyncError> for Failure {
             | SyncErrorKind::Occupied
             | SyncErrorKind::Stale => ExitCode::Refused,
             SyncErrorKind::Stopped => ExitCode::Interrupted,
-            SyncErrorKind::SourceConflict | SyncErrorKind::Selection => ExitCode::Usage,
+            SyncErrorKind::SourceConflict
+            | SyncErrorKind::Selection
+            | SyncErrorKind::ModelUnknown => ExitCode::Usage,
+            SyncErrorKind::Import(kind) => import_code(kind),
             SyncErrorKind::Conflict => ExitCode::TryAgain,
             SyncErrorKind::Store(kind) => store_code(kind),
             SyncErrorKind::Embed(kind) => embed_code(kind),

@@ -1,6 +1,7 @@
 //! The shapes of `--json`. Keys are part of the contract: more may be added, none renamed.
 
 mod eval;
+mod import;
 mod index;
 mod read_from;
 mod stores;
@@ -15,6 +16,7 @@ use storage_core::{
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 pub(crate) use eval::{Eval, Flips, Group, Miss};
+pub(crate) use import::{Import, Rollback};
 pub(crate) use index::{Indexes, Tried, Tuning};
 pub(crate) use read_from::ReadFrom;
 pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
@@ -381,6 +383,8 @@ pub(crate) struct Hit {
     pub(crate) document: String,
     pub(crate) chunk: u32,
     pub(crate) source_row: Option<u64>,
+    /// Whether it has a text; a row that was imported without one can never be embedded again.
+    pub(crate) re_embeddable: bool,
     pub(crate) metadata: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -398,6 +402,7 @@ impl Hit {
             document: document.key.document.clone(),
             chunk: document.key.chunk,
             source_row: document.locator.row,
+            re_embeddable: !(document.title.is_empty() && document.body.is_empty()),
             metadata: metadata
                 .filter_map(|(key, value)| Some((key.clone(), value.to_json()?)))
                 .collect(),

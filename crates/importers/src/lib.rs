@@ -4,13 +4,13 @@
 //! vector. Sources are hostile until proven otherwise: sizes are checked before anything is allocated, nothing in them
 //! is executed, and a damaged one ends in an error that names the place.
 
+#[cfg(any(feature = "chroma", feature = "faiss"))]
+#[doc(hidden)]
+pub mod pickle;
 #[cfg(any(feature = "faiss", feature = "vectors"))]
 mod reading;
 #[cfg(feature = "vectors")]
 pub mod vectors;
-#[cfg(any(feature = "chroma", feature = "faiss"))]
-#[doc(hidden)]
-pub mod pickle;
 
 #[doc(hidden)]
 pub mod fuzzing;

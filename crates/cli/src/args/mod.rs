@@ -1,5 +1,6 @@
 //! What was typed. Clap types only: what it means is decided in `settings`.
 
+mod import;
 mod index;
 mod model;
 mod sync;
@@ -11,6 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use secrecy::SecretString;
 
+pub(crate) use import::{
+    ImportArgs, ImportChromaArgs, ImportCommand, ImportFaissArgs, ImportVectorsArgs, RollbackArgs,
+};
 pub(crate) use index::{IndexBuildArgs, IndexCommand, IndexTuneArgs};
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
 pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
@@ -186,6 +190,9 @@ pub(crate) enum Command {
     /// Show or apply schema migrations
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Move vectors in from Chroma, FAISS or plain files, without embedding again; undo an import
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Copy the store into one file, checked, while others read and write it
     Backup(BackupArgs),
     /// Put a backup in the store's place
@@ -237,6 +244,7 @@ impl Command {
             Self::Search(_) => "search",
             Self::Status => "status",
             Self::Schema(_) => "schema",
+            Self::Import(command) => command.name(),
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
             Self::Copy(_) => "copy",

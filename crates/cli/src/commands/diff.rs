@@ -144,6 +144,10 @@ fn place(locator: &Locator) -> String {
 
 /// `1 row`, `2 rows`.
 pub(crate) fn counted(count: u64, what: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
+    let ending = match (count, what.ends_with("ch")) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
     format!("{count} {what}{ending}")
 }

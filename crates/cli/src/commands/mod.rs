@@ -9,6 +9,7 @@ mod diff;
 mod doctor;
 mod estimate;
 mod eval;
+mod import;
 mod index;
 mod migrate;
 mod model;
@@ -67,6 +68,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Search(args) => search::run(app, args).await,
         Command::Status => status::run(app).await,
         Command::Schema(command) => schema::run(app, command).await,
+        Command::Import(command) => import::run(app, command).await,
         Command::Backup(args) => copies::backup(app, args),
         Command::Restore(args) => copies::restore(app, args),
         Command::Copy(args) => copy::run(app, args).await,

@@ -207,7 +207,16 @@ fn print(app: &App, document: &wire::Search) {
         let row = hit
             .source_row
             .map_or_else(String::new, |row| format!(", row {row}"));
-        output.print(format!("{}. {:.3}  {}", hit.rank, hit.score, hit.question));
+        // Imported rows may have a text and no question, or neither.
+        let head = [hit.question.as_str(), &hit.id]
+            .into_iter()
+            .find(|text| !text.is_empty());
+        output.print(format!(
+            "{}. {:.3}  {}",
+            hit.rank,
+            hit.score,
+            head.unwrap_or_default()
+        ));
         output.print(format!("   {category} ({}{row})", hit.id));
         for line in hit.answer.lines() {
             output.print(format!("   {line}"));

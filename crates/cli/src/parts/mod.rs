@@ -4,6 +4,24 @@
 mod embedder;
 mod stored_model;
 
+#[cfg(feature = "import-chroma")]
+mod chroma;
+#[cfg(not(feature = "import-chroma"))]
+#[path = "chroma_absent.rs"]
+mod chroma;
+
+#[cfg(feature = "import-faiss")]
+mod faiss;
+#[cfg(not(feature = "import-faiss"))]
+#[path = "faiss_absent.rs"]
+mod faiss;
+
+#[cfg(feature = "import-vectors")]
+mod vectors;
+#[cfg(not(feature = "import-vectors"))]
+#[path = "vectors_absent.rs"]
+mod vectors;
+
 #[cfg(feature = "local-model")]
 mod local;
 #[cfg(not(feature = "local-model"))]
@@ -40,13 +58,16 @@ use storage_core::{
 use crate::exit::Failure;
 use crate::settings::StoreLocation;
 
+pub(crate) use chroma::open as open_chroma;
 pub(crate) use embedder::build as embedder;
+pub(crate) use faiss::open as open_faiss;
 pub(crate) use local::{
     AVAILABLE as LOCAL_MODEL, at_hand as weights_at_hand, fetch as fetch_model,
     workshop as fetch_workshop,
 };
 pub(crate) use server::look as look_at_server;
 pub(crate) use stored_model::StoredModel;
+pub(crate) use vectors::open as open_vectors;
 
 /// What a command wants of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

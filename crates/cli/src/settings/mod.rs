@@ -13,6 +13,7 @@ use std::time::Duration;
 use embedder_client::SpendLimits;
 use secrecy::{ExposeSecret, SecretString};
 use storage_core::{CollectionName, EmbedText, EmbeddingSpace};
+use sync_engine::IMPORTED;
 
 use crate::args::{Cli, Command, GlobalArgs, ModelCommand, OnStoreError, SourceArgs, SyncArgs};
 use crate::env;
@@ -235,15 +236,20 @@ impl Settings {
         space: &EmbeddingSpace,
         shortened: bool,
     ) -> Result<EmbedderSettings, Failure> {
-        let provider = Provider::ALL
+        let named = Provider::ALL
             .into_iter()
-            .find(|provider| provider.name() == space.provider)
-            .ok_or_else(|| {
-                usage(format!(
+            .find(|provider| provider.name() == space.provider);
+        let provider = match named {
+            Some(provider) => provider,
+            // Nobody knows by which road imported vectors came; whoever serves the model is the one to ask.
+            None if space.provider == IMPORTED => self.embedder()?.provider,
+            None => {
+                return Err(usage(format!(
                     "the store names a provider that this build does not know: {}",
                     space.provider
-                ))
-            })?;
+                )));
+            }
+        };
         let reached = read::embedder_of(&self.layers, provider)?;
         // A number that was asked for is the setting of one model: another one may not take any. What is hashed has any.
         let same_model = reached.model.as_ref() == Some(&space.model.name);
