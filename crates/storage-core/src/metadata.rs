@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::rules::MAX_LIST_DEPTH;
 use crate::{Result, StoreError, StoreErrorKind};
 
 /// A metadata value keeps the type its source gave it, so that filters compare numbers as numbers.
@@ -73,6 +74,30 @@ impl MetadataValue {
             ),
             serde_json::Value::Null | serde_json::Value::Object(_) => return None,
         })
+    }
+
+    /// The value behind a JSON value of somebody else's making; `None` for null. What metadata cannot hold as it is (an
+    /// object, a list with one or with null in it, a list nested beyond what stores take, a whole number beyond
+    /// [`i64`]) is kept as its JSON text, so that nothing is lost.
+    #[must_use]
+    pub fn or_json_text(json: serde_json::Value) -> Option<Self> {
+        match json {
+            serde_json::Value::Null => None,
+            serde_json::Value::String(text) => Some(Self::String(text)),
+            other if holds(&other, 0) => Self::from_json(&other),
+            other => Some(Self::String(other.to_string())),
+        }
+    }
+}
+
+fn holds(json: &serde_json::Value, depth: usize) -> bool {
+    match json {
+        serde_json::Value::Null | serde_json::Value::Object(_) => false,
+        serde_json::Value::Number(number) => !number.is_u64() || number.is_i64(),
+        serde_json::Value::Array(values) => {
+            depth < MAX_LIST_DEPTH && values.iter().all(|value| holds(value, depth + 1))
+        }
+        serde_json::Value::String(_) | serde_json::Value::Bool(_) => true,
     }
 }
 
@@ -145,6 +170,36 @@ pub(crate) fn metadata_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_metadata_cannot_hold_is_kept_as_json_text() {
+        let value = MetadataValue::or_json_text;
+        let text = |text: &str| Some(MetadataValue::String(text.to_owned()));
+        assert_eq!(value(json!(null)), None);
+        assert_eq!(value(json!({"a": [1]})), text(r#"{"a":[1]}"#));
+        assert_eq!(value(json!([1, null])), text("[1,null]"));
+        assert_eq!(value(json!(u64::MAX)), text("18446744073709551615"));
+        assert_eq!(value(json!("{}")), text("{}"));
+        let mut list = json!(1);
+        for _ in 0..MAX_LIST_DEPTH {
+            list = json!([list]);
+        }
+        assert!(matches!(value(list.clone()), Some(MetadataValue::List(_))));
+        assert!(matches!(
+            value(json!([list])),
+            Some(MetadataValue::String(_))
+        ));
+    }
+
+    #[test]
+    fn what_metadata_can_hold_keeps_its_type() {
+        let value = MetadataValue::or_json_text;
+        assert_eq!(value(json!(3.0)), Some(MetadataValue::F64(3.0)));
+        assert_eq!(value(json!(i64::MIN)), Some(MetadataValue::I64(i64::MIN)));
+        assert_eq!(value(json!([])), Some(MetadataValue::List(vec![])));
+        assert_eq!(value(json!(false)), Some(MetadataValue::Bool(false)));
+    }
 
     #[test]
     fn every_type_survives_the_round_trip() {

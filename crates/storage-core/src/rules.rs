@@ -12,7 +12,7 @@ use crate::{
 const MAX_ROW_BYTES: usize = 32 << 20;
 
 /// Lists within lists. JSON readers, ours included, stop at 128.
-const MAX_LIST_DEPTH: usize = 64;
+pub(crate) const MAX_LIST_DEPTH: usize = 64;
 
 impl ChangeSet {
     /// Checks what needs no store: keys of this collection only, no row twice, at most one vector a version, one
