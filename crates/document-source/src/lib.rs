@@ -1,1 +1,3 @@
 //! Reads documents that are kept in chunks.
+
+pub mod metadata;
