@@ -4,6 +4,12 @@
 //! vector. Sources are hostile until proven otherwise: sizes are checked before anything is allocated, nothing in them
 //! is executed, and a damaged one ends in an error that names the place.
 
+#[cfg(feature = "faiss")]
+pub mod faiss;
+#[cfg(feature = "faiss")]
+mod hybrid;
+#[cfg(feature = "faiss")]
+mod langchain;
 #[cfg(any(feature = "chroma", feature = "faiss"))]
 #[doc(hidden)]
 pub mod pickle;

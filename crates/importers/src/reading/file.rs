@@ -32,6 +32,10 @@ impl SourceFile {
         })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// As a person writes it.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()

@@ -8,8 +8,6 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde_json::Value as Json;
 use storage_core::MetadataValue;
 
-use crate::reading::metadata_value;
-
 /// Bytes of one line: as in every source of records.
 pub(super) const LONGEST_LINE: usize = 1 << 20;
 
@@ -114,13 +112,13 @@ impl<'de> Visitor<'de> for Line<'_> {
                 }
                 "id" | "category" | "metadata" => return Err(twice(&key, &key)),
                 _ => {
-                    let value = metadata_value(map.next_value()?);
+                    let value = MetadataValue::or_json_text(map.next_value()?);
                     put::<A::Error>(item, key, value)?;
                 }
             }
         }
         for (key, value) in nested.unwrap_or_default() {
-            put::<A::Error>(item, key, metadata_value(value))?;
+            put::<A::Error>(item, key, MetadataValue::or_json_text(value))?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt as _;
 use storage_core::{ImportError, ImportFault, ImportSource, Imported, ImportedRecord};
+use tokio::runtime::{Builder, Runtime};
 
 /// Everything a source yields.
 #[derive(Debug, Default)]
@@ -33,11 +34,11 @@ pub(crate) fn read(source: &dyn ImportSource) -> Yield {
 
 /// Reads a source.
 pub(crate) fn once(source: &dyn ImportSource) -> Yield {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    thread_local! {
+        static RUNTIME: Runtime = Builder::new_current_thread().build().unwrap();
+    }
     let mut found = Yield::default();
-    runtime.block_on(async {
+    let reading = async {
         let mut batches = source.read();
         while let Some(batch) = batches.next().await {
             match batch {
@@ -56,7 +57,8 @@ pub(crate) fn once(source: &dyn ImportSource) -> Yield {
                 }
             }
         }
-    });
+    };
+    RUNTIME.with(|runtime| runtime.block_on(reading));
     found
 }
 
