@@ -4,8 +4,12 @@
 //! vector. Sources are hostile until proven otherwise: sizes are checked before anything is allocated, nothing in them
 //! is executed, and a damaged one ends in an error that names the place.
 
+#[cfg(feature = "chroma")]
+pub mod chroma;
 #[cfg(feature = "faiss")]
 pub mod faiss;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "faiss")]
 mod hybrid;
 #[cfg(feature = "faiss")]
@@ -13,10 +17,7 @@ mod langchain;
 #[cfg(any(feature = "chroma", feature = "faiss"))]
 #[doc(hidden)]
 pub mod pickle;
-#[cfg(any(feature = "faiss", feature = "vectors"))]
+#[cfg(any(feature = "chroma", feature = "faiss", feature = "vectors"))]
 mod reading;
 #[cfg(feature = "vectors")]
 pub mod vectors;
-
-#[doc(hidden)]
-pub mod fuzzing;
