@@ -20,13 +20,14 @@ mod space;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use storage_core::{ImportError, ImportSource, Imported, ImportedCollection};
 
 use catalogue::Entry;
 use place::{Files, Stamp};
 use plan::Plan;
+
+use crate::outlet;
 
 pub(crate) use hnsw::{Elements, HEADER, Layout, Norms};
 
@@ -130,6 +131,7 @@ impl ImportSource for DirectorySource {
     }
 
     fn read(&self) -> BoxStream<'static, Result<Vec<Imported>, ImportError>> {
-        read::stream(Arc::clone(&self.inner)).boxed()
+        let inner = Arc::clone(&self.inner);
+        outlet::stream(move |outlet| read::read(&inner, outlet))
     }
 }

@@ -14,10 +14,12 @@ pub mod fuzzing;
 mod hybrid;
 #[cfg(feature = "faiss")]
 mod langchain;
+#[cfg(any(feature = "chroma", feature = "faiss", feature = "vectors"))]
+mod outlet;
 #[cfg(any(feature = "chroma", feature = "faiss"))]
 #[doc(hidden)]
 pub mod pickle;
-#[cfg(any(feature = "chroma", feature = "faiss", feature = "vectors"))]
+#[cfg(any(feature = "faiss", feature = "vectors"))]
 mod reading;
 #[cfg(feature = "vectors")]
 pub mod vectors;

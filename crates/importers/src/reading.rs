@@ -3,12 +3,11 @@
 
 mod file;
 mod numbers;
-mod outlet;
 mod texts;
 
+pub(crate) use crate::outlet::{Outlet, Stop, stream};
 pub(crate) use file::SourceFile;
 pub(crate) use numbers::{Numbers, half};
-pub(crate) use outlet::{Outlet, Stop, stream};
 pub(crate) use texts::fault_in_texts;
 
 /// No model makes longer vectors, and no backend takes them.

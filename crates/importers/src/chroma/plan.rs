@@ -24,6 +24,8 @@ pub(super) enum Place {
     Log(i64),
     /// In the element at this position.
     Element(u32),
+    /// In the element at this position, and bit for bit in this log row if the row took effect: if both agree.
+    Either(i64, u32),
     /// Nowhere; why.
     Nowhere(Arc<str>),
 }
@@ -403,7 +405,8 @@ impl Count {
                 }
                 Place::Log(row.seq_id)
             }
-            (_, Some(position)) => {
+            (Some(row), Some(position)) => Place::Either(row.seq_id, position),
+            (None, Some(position)) => {
                 self.from_index += 1;
                 Place::Element(position)
             }

@@ -1,21 +1,17 @@
-//! Hands a collection over: a thread of its own reads, in the order of the tables, as fast as somebody takes.
+//! Hands a collection over, in the order of the tables.
 //!
 //! Three sources are walked side by side, all in about the order in which the records were written: the metadata by the
 //! record's number, the log by its row, the index by position. No more than a batch is held.
 
 use std::fs::File;
+use std::mem;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread;
 
-use futures_util::Stream;
-use futures_util::stream::poll_fn;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement};
 use storage_core::{
-    Embedding, ImportError, ImportErrorKind, ImportFault, Imported, ImportedRecord, Locator, Metric,
+    Embedding, ImportError, ImportFault, Imported, ImportedRecord, Locator, Metric,
 };
-use tokio::sync::mpsc::{self, Sender};
 
 use super::Inner;
 use super::damage::{changing, sqlite, unreadable};
@@ -23,70 +19,16 @@ use super::database::{columns, connect};
 use super::hnsw::{Elements, Norms};
 use super::metadata::Words;
 use super::plan::{Place, Planned};
+use crate::outlet::{Outlet, Stop};
 
-/// Records of a batch, at most.
+/// Records that are looked up at once.
 const RECORDS: usize = 256;
 
-/// Bytes of text in a batch, about.
+/// Bytes of text in them, about.
 const TEXT: usize = 2 << 20;
 
-enum Message {
-    Batch(Vec<Imported>),
-    Failed(ImportError),
-    /// Without it, a reader that died would look like one that is done.
-    Done,
-}
-
-/// Starts to read.
-pub(super) fn stream(
-    inner: Arc<Inner>,
-) -> impl Stream<Item = Result<Vec<Imported>, ImportError>> + Send + 'static {
-    let (sender, mut receiver) = mpsc::channel(2);
-    let started = thread::Builder::new()
-        .name("chroma".to_owned())
-        .spawn(move || {
-            let last = match read(&inner, &sender) {
-                Ok(()) => Message::Done,
-                Err(error) => Message::Failed(error),
-            };
-            // Nobody listens any more: nobody is to be told.
-            let _ = sender.blocking_send(last);
-        });
-    let mut failed = started.err().map(|error| {
-        ImportError::new(ImportErrorKind::Io, "no thread can be started to read with")
-            .with_source(error)
-    });
-    let mut over = false;
-    poll_fn(move |context| {
-        if over {
-            return std::task::Poll::Ready(None);
-        }
-        if let Some(error) = failed.take() {
-            over = true;
-            return std::task::Poll::Ready(Some(Err(error)));
-        }
-        receiver.poll_recv(context).map(|message| match message {
-            Some(Message::Batch(batch)) => Some(Ok(batch)),
-            Some(Message::Failed(error)) => {
-                over = true;
-                Some(Err(error))
-            }
-            Some(Message::Done) => {
-                over = true;
-                None
-            }
-            None => {
-                over = true;
-                Some(Err(ImportError::new(
-                    ImportErrorKind::Io,
-                    "the reading of the directory broke off",
-                )))
-            }
-        })
-    })
-}
-
-fn read(inner: &Inner, sender: &Sender<Message>) -> Result<(), ImportError> {
+/// Reads a collection through; looks before every batch whether anybody has written.
+pub(super) fn read(inner: &Inner, outlet: &mut Outlet<'_>) -> Result<(), Stop> {
     let files = &inner.files;
     let index_files = inner.entry.index_files();
     let unchanged = || match files.stamp(&index_files)? == inner.stamp {
@@ -102,18 +44,22 @@ fn read(inner: &Inner, sender: &Sender<Message>) -> Result<(), ImportError> {
     while !records.is_empty() {
         let batch = &records[..records.len().min(RECORDS)];
         words.of(batch, &mut found)?;
+        let batch = &batch[..found.len()];
         let imported = batch
             .iter()
             .zip(found.drain(..))
             .map(|(record, words)| vectors.join(record, words))
             .collect::<Result<Vec<_>, _>>()?;
-        records = &records[imported.len()..];
         unchanged()?;
-        if sender.blocking_send(Message::Batch(imported)).is_err() {
-            return Ok(());
+        for entry in imported {
+            match entry {
+                Imported::Record(record) => outlet.record(*record)?,
+                Imported::Fault(fault) => outlet.fault(fault)?,
+            }
         }
+        records = &records[batch.len()..];
     }
-    unchanged()
+    Ok(unchanged()?)
 }
 
 /// Texts and metadata.
@@ -221,6 +167,17 @@ fn walk(
     Ok(None)
 }
 
+/// Are these the same numbers, but for what dividing by a norm and multiplying with it again costs?
+fn agree(exact: &[f32], rounded: &[f32]) -> bool {
+    let square: f64 = exact.iter().map(|number| f64::from(*number).powi(2)).sum();
+    let room = 1e-6 * square.sqrt();
+    exact.len() == rounded.len()
+        && exact
+            .iter()
+            .zip(rounded)
+            .all(|(a, b)| (f64::from(*a) - f64::from(*b)).abs() <= room)
+}
+
 /// Vectors, from wherever the plan says.
 struct Vectors<'c> {
     log: CachedStatement<'c>,
@@ -242,7 +199,7 @@ impl<'c> Vectors<'c> {
             .plan
             .records
             .iter()
-            .any(|record| matches!(record.place, Place::Element(_)));
+            .any(|record| matches!(record.place, Place::Element(_) | Place::Either(..)));
         let failed = |error| unreadable(error, directory);
         let elements = match inner.plan.layout {
             Some(layout) if used => {
@@ -289,6 +246,15 @@ impl<'c> Vectors<'c> {
             Place::Element(position) => {
                 if let Err(reason) = self.element_vector(u64::from(*position))? {
                     return fault(reason);
+                }
+            }
+            Place::Either(seq_id, position) => {
+                if let Err(reason) = self.element_vector(u64::from(*position))? {
+                    return fault(reason);
+                }
+                let rounded = mem::take(&mut self.numbers);
+                if self.log_vector(*seq_id)?.is_err() || !agree(&self.numbers, &rounded) {
+                    self.numbers = rounded;
                 }
             }
         }
