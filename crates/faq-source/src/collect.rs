@@ -213,13 +213,19 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn new(kind: &str, file: &SourceFile, limits: &SourceLimits) -> Self {
+        let mut collector = Self::named(kind, &file.location, &file.name, limits);
+        collector.snapshot.notices.clone_from(&file.notices);
+        collector
+    }
+
+    /// For rows that come from no file.
+    pub(crate) fn named(kind: &str, location: &str, name: &str, limits: &SourceLimits) -> Self {
         Self {
             limits: *limits,
             snapshot: SourceSnapshot {
                 kind: kind.to_owned(),
-                location: file.location.clone(),
-                name: file.name.clone(),
-                notices: file.notices.clone(),
+                location: location.to_owned(),
+                name: name.to_owned(),
                 ..SourceSnapshot::default()
             },
             taken: 0,

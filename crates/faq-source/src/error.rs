@@ -19,6 +19,8 @@ pub enum SourceErrorKind {
     Limit,
     /// The reader is not in this build: the message names the feature.
     Unsupported,
+    /// A server that does not answer, or not now: try again later.
+    Unavailable,
 }
 
 /// A source that cannot be read: kind, one fact with the next step, and the cause behind it.

@@ -18,9 +18,9 @@ mod further;
 mod input;
 mod json;
 mod limits;
+mod rows;
 mod snapshot;
 mod suggest;
-#[cfg(any(feature = "csv", feature = "xlsx"))]
 mod table;
 #[cfg(test)]
 mod testing;
@@ -34,7 +34,9 @@ pub use error::{SourceError, SourceErrorKind};
 pub use further::FurtherColumns;
 pub use input::{SourceOptions, open, open_bytes};
 pub use limits::{SourceLimits, WorkbookLimits};
+pub use rows::{Cell, Rows, RowsOrigin};
 pub use snapshot::{FaqSource, Identity, IssueKind, RowIssue, SourceRow, SourceSnapshot};
+pub use suggest::{list, nearest};
 
 /// Name of the thread that runs the workbook parser, which is not ours. It may panic on a damaged file; that comes back
 /// as an error, and a panic hook need not report it.

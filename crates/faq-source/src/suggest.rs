@@ -1,10 +1,8 @@
 //! "Did you mean": the nearest of a few names, and names listed for a message.
 
 /// The candidate nearest to what was typed, where it is near enough to be a slip of the hand.
-pub(crate) fn nearest<'a>(
-    typed: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Nobody mistypes a longer name.
     const LONGEST: usize = 200;
     let typed = typed.trim().to_lowercase();
@@ -29,7 +27,8 @@ pub(crate) fn nearest<'a>(
 }
 
 /// Names in quotes, the first dozen of them.
-pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+#[must_use]
+pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 12;
     let mut names = names.into_iter();
     let mut shown = names

@@ -50,9 +50,9 @@ struct Column {
 
 /// Takes the rows of one table in order.
 #[derive(Debug)]
-pub(crate) struct TableReader<'a> {
+pub(crate) struct TableReader {
     shape: Shape,
-    mapping: &'a Mapping,
+    mapping: Mapping,
     limits: SourceLimits,
     collector: Collector,
     waiting: Vec<RawRow>,
@@ -63,16 +63,16 @@ pub(crate) struct TableReader<'a> {
     beside: Option<(usize, u64)>,
 }
 
-impl<'a> TableReader<'a> {
+impl TableReader {
     pub(crate) fn new(
         shape: Shape,
-        mapping: &'a Mapping,
+        mapping: &Mapping,
         collector: Collector,
         limits: &SourceLimits,
     ) -> Self {
         Self {
             shape,
-            mapping,
+            mapping: mapping.clone(),
             limits: *limits,
             collector,
             waiting: Vec::new(),
@@ -131,6 +131,24 @@ impl<'a> TableReader<'a> {
         }
         let snapshot = self.collector.finish(self.id_column.as_deref());
         Ok(Finished::Read(Box::new(snapshot)))
+    }
+
+    /// After the last row of a table whose header is known.
+    pub(crate) fn snapshot(self) -> Result<SourceSnapshot, SourceError> {
+        let place = self.shape.place.clone();
+        match self.finish()? {
+            Finished::Read(snapshot) => Ok(*snapshot),
+            Finished::NoHeader { headers } => {
+                let headers = headers.unwrap_or_default();
+                let place = &place;
+                Err(Mapping::default().no_question(&headers, place))
+            }
+        }
+    }
+
+    /// Adds a line for a person.
+    pub(crate) fn notice(&mut self, notice: String) {
+        self.collector.notice(notice);
     }
 
     fn fits(&self, assignment: &Assignment, row: &RawRow) -> bool {
