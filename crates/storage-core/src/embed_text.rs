@@ -37,7 +37,8 @@ pub fn normalise(text: &str) -> String {
 /// A recipe such as `{question}\n{answer}`: literal text and fields in braces.
 ///
 /// Fields are `question`, `answer`, `category`, `subcategory`, or the name of any further column; `\n` and `\t` may
-/// be written as escapes, `{{` and `}}` stand for braces. A field that a row lacks is empty.
+/// be written as escapes, `{{` and `}}` stand for braces. A field that a row lacks is empty. `name` and `description`
+/// are what a catalogue calls question and answer, in a row that has no further column of that name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedText {
     source: String,
@@ -52,6 +53,10 @@ enum Part {
     Category,
     Subcategory,
     Metadata(String),
+    /// A further column, or in a row without it the question.
+    Name(String),
+    /// A further column, or in a row without it the answer.
+    Description(String),
 }
 
 /// Why a recipe cannot be read.
@@ -116,6 +121,8 @@ impl EmbedText {
                         "answer" | "body" => Part::Answer,
                         "category" => Part::Category,
                         "subcategory" => Part::Subcategory,
+                        other @ "name" => Part::Name(other.to_owned()),
+                        other @ "description" => Part::Description(other.to_owned()),
                         other => Part::Metadata(other.to_owned()),
                     });
                 }
@@ -158,6 +165,13 @@ impl EmbedText {
     #[must_use]
     pub fn render(&self, document: &Document) -> String {
         let mut text = String::with_capacity(document.title.len() + document.body.len() + 16);
+        let metadata = |name: &str, text: &mut String| {
+            let value = document.metadata.get(name);
+            value.is_some_and(|value| {
+                text.push_str(&value.to_string());
+                true
+            })
+        };
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
@@ -168,8 +182,16 @@ impl EmbedText {
                     text.push_str(document.subcategory.as_deref().unwrap_or_default())
                 }
                 Part::Metadata(name) => {
-                    if let Some(value) = document.metadata.get(name) {
-                        text.push_str(&value.to_string());
+                    metadata(name, &mut text);
+                }
+                Part::Name(name) => {
+                    if !metadata(name, &mut text) {
+                        text.push_str(&document.title);
+                    }
+                }
+                Part::Description(name) => {
+                    if !metadata(name, &mut text) {
+                        text.push_str(&document.body);
                     }
                 }
             }
@@ -219,6 +241,24 @@ mod tests {
         let recipe = EmbedText::parse("{{{category}}} {brand}{subcategory}: {question}").unwrap();
         assert_eq!(recipe.render(&document()), "{Счета} 7: Как открыть счёт?");
         assert_eq!(recipe.columns().collect::<Vec<_>>(), ["brand"]);
+    }
+
+    #[test]
+    fn a_catalogue_has_other_words_for_question_and_answer() {
+        let recipe = EmbedText::parse("{name} {brand} {category} {description}").unwrap();
+        assert_eq!(recipe.columns().collect::<Vec<_>>(), ["brand"]);
+        let mut document = document();
+        document.title = "Cup".into();
+        document.body = "Holds tea.".into();
+        assert_eq!(recipe.render(&document), "Cup 7 Счета Holds tea.");
+        // What a row lacks leaves no gap.
+        document.metadata.clear();
+        document.category = None;
+        assert_eq!(recipe.render(&document), "Cup Holds tea.");
+        // A column of that name is meant first.
+        let named = MetadataValue::String("Mug".to_owned());
+        document.metadata.insert("name".to_owned(), named);
+        assert_eq!(recipe.render(&document), "Mug Holds tea.");
     }
 
     #[test]
