@@ -6,6 +6,7 @@
 mod examine;
 mod extension;
 mod failure;
+mod guest;
 mod session;
 mod steps;
 #[cfg(feature = "tls")]
@@ -38,6 +39,7 @@ use steps::{Progress, Watched};
 pub use examine::{Server, examine};
 pub use extension::Extension;
 pub(crate) use extension::{ExtensionState, check_extension, extension_state};
+pub use guest::{Guest, connect_as_guest};
 pub(crate) use session::{local_settings, quoted, search_path, session_settings};
 pub use steps::Step;
 

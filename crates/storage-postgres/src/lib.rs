@@ -26,7 +26,7 @@ mod watch;
 mod wire;
 mod writer;
 
-pub use connect::{Extension, Server, Step, examine};
+pub use connect::{Extension, Guest, Server, Step, connect_as_guest, examine};
 pub use open::{
     Migrated, create_or_open, migrate, open, open_read_only, open_taking_turns, schema_latest,
     schema_status, writer,
