@@ -78,6 +78,8 @@ pub(crate) const WAIT: &str = "storage.wait";
 pub(crate) const COLLECTION: &str = "collection";
 pub(crate) const FAQ_PATH: &str = "source.faq-path";
 pub(crate) const INPUT: &str = "source.input";
+pub(crate) const SOURCE_SQL: &str = "source.sql";
+pub(crate) const SOURCE_URL: &str = "source.url";
 pub(crate) const EMBED_TEXT: &str = "source.embed-text";
 pub(crate) const PROVIDER: &str = "embedding.provider";
 pub(crate) const BASE_URL: &str = "embedding.base-url";
@@ -246,9 +248,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Data set, where no FAQ file is named",
     ),
     setting(
+        SOURCE_SQL,
+        &["SOURCE_SQL"],
+        "Rows of a PostgreSQL database as the source: a table's name, or a SELECT",
+    ),
+    setting(
+        SOURCE_URL,
+        &["SOURCE_URL"],
+        "The database of source.sql, postgres://USER@HOST/DATABASE; unset: the store's own",
+    )
+    .secret(),
+    setting(
         EMBED_TEXT,
         &[],
-        r"What is embedded of each entry; a new collection takes {question}\n{answer}",
+        r"What is embedded of each entry; a new collection takes {question}\n{answer}, from a table {name} {brand} {category} {description}",
     ),
     setting(
         PROVIDER,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use embedder_client::{EmbedError, EmbedErrorKind};
-use faq_source::SourceError;
+use faq_source::{SourceError, SourceErrorKind};
 use storage_core::{ImportError, ImportErrorKind, StoreError, StoreErrorKind};
 use sync_engine::{SyncError, SyncErrorKind};
 
@@ -131,8 +131,12 @@ impl From<EmbedError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        // Whatever is wrong with a source, the user mends it by naming or saving another file.
-        Self::of(ExitCode::Usage, &error)
+        let code = match error.kind() {
+            SourceErrorKind::Unavailable => ExitCode::TryAgain,
+            // Whatever else is wrong with a source, the user mends it by naming or saving another one.
+            _ => ExitCode::Usage,
+        };
+        Self::of(code, &error)
     }
 }
 

@@ -81,6 +81,7 @@ impl Draft {
             .embed_text
             .clone()
             .or_else(|| own.clone())
+            .or_else(|| policy.first_embed_text.clone())
             .unwrap_or_default();
         let embed_text_changed = own.as_ref().is_some_and(|own| *own != embed_text);
         if embed_text_changed && !policy.force_recompute {

@@ -75,6 +75,8 @@ pub struct SyncPolicy {
     pub force_recompute: bool,
     /// The recipe to embed with; `None` keeps the collection's own, or the default for a new one.
     pub embed_text: Option<EmbedText>,
+    /// The recipe of a collection that has none yet; `None` for the usual one.
+    pub first_embed_text: Option<EmbedText>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use secrecy::SecretString;
 
 /// What to read, and how.
 #[derive(Debug, Default, Args)]
@@ -13,6 +14,13 @@ pub(crate) struct SourceArgs {
     /// Data set, the same formats; kept for those who come from INPUT_DATASET
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub(crate) input: Option<String>,
+    /// Rows of a PostgreSQL database instead of a file: a table's name, or a SELECT
+    #[arg(long, value_name = "TABLE|SELECT", help_heading = "Source")]
+    pub(crate) source_sql: Option<String>,
+    /// The database of --source-sql, instead of the store's own; a password in it shows in the process list, so prefer
+    /// SOURCE_URL_FILE
+    #[arg(long, value_name = "URL", help_heading = "Source")]
+    pub(crate) source_url: Option<SecretString>,
     /// Column of a field: question, answer, category, subcategory or id; repeatable
     #[arg(long, value_name = "FIELD=COLUMN", help_heading = "Source")]
     pub(crate) map: Vec<String>,

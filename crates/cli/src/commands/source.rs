@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use embedder_client::{BatchLimits, Meter};
 use faq_source::{SourceLimits, SourceOptions, SourceSnapshot};
-use storage_core::{Check, EmbeddingStore, check_names};
+use storage_core::{Check, EmbedText, EmbeddingStore, check_names};
 use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
 
 use crate::app::{self, App};
 use crate::args::SourceArgs;
 use crate::exit::{Failure, usage};
 use crate::parts;
-use crate::settings::SourceSettings;
+use crate::settings::{SourceFrom, SourceSettings};
 
 /// A source that was read, and the seconds it took.
 pub(crate) struct ReadSource {
@@ -23,14 +23,18 @@ pub(crate) struct ReadSource {
 /// The source, or an error that names the ways to name one.
 pub(crate) fn named(app: &App, args: &SourceArgs) -> Result<SourceSettings, Failure> {
     app.settings.source(args)?.ok_or_else(|| {
-        usage("no source is named; pass --faq-path FILE, or set FAQ_PATH or INPUT_DATASET")
+        usage("no source is named; pass --faq-path FILE, or --source-sql TABLE for rows of a database, or set \
+             FAQ_PATH or INPUT_DATASET")
     })
 }
 
 /// Reads the source and tells what was noticed.
 pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
     let started = Instant::now();
-    tracing::info!("Loading FAQ database...");
+    match &settings.from {
+        SourceFrom::File(_) => tracing::info!("Loading FAQ database..."),
+        SourceFrom::Rows(_) => tracing::info!("Loading the catalogue..."),
+    }
     let required = settings
         .embed_text
         .iter()
@@ -42,7 +46,11 @@ pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
         mapping: settings.map.clone(),
         required_columns: required,
     };
-    let snapshot = faq_source::open(&settings.path, &options)?.read(&SourceLimits::default())?;
+    let mut source = match &settings.from {
+        SourceFrom::File(path) => faq_source::open(path, &options)?,
+        SourceFrom::Rows(rows) => parts::catalogue(rows, options)?,
+    };
+    let snapshot = source.read(&SourceLimits::default())?;
     for notice in &snapshot.notices {
         tracing::info!("{notice}");
     }
@@ -73,6 +81,14 @@ pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
     })
 }
 
+/// The recipe of a collection that has none yet, where the source is of a kind with one of its own.
+pub(crate) fn first_embed_text(named: &SourceSettings) -> Option<EmbedText> {
+    match &named.from {
+        SourceFrom::File(_) => None,
+        SourceFrom::Rows(_) => EmbedText::parse(parts::CATALOGUE_EMBED_TEXT).ok(),
+    }
+}
+
 /// Whether source and store agree, row by row: what a sync would do, without doing it or embedding anything.
 pub(crate) async fn against_store(
     app: &App,
@@ -95,6 +111,7 @@ pub(crate) async fn against_store(
     let policy = SyncPolicy {
         deletes: DeleteAllowance::Percent(100.0),
         embed_text: named.embed_text.clone(),
+        first_embed_text: first_embed_text(named),
         ..SyncPolicy::default()
     };
     let plan = prepare(&context, app.collection(), snapshot, policy)

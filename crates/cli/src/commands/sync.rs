@@ -53,7 +53,10 @@ struct Request<'a> {
 
 impl Request<'_> {
     fn policy(&self) -> Result<SyncPolicy, Failure> {
-        terms::policy(&self.policy, self.source.embed_text.clone())
+        Ok(SyncPolicy {
+            first_embed_text: source::first_embed_text(&self.source),
+            ..terms::policy(&self.policy, self.source.embed_text.clone())?
+        })
     }
 }
 

@@ -17,7 +17,10 @@ use crate::parts::{self, Access};
 use crate::wire;
 
 pub(crate) async fn run(app: &App, args: &ValidateArgs) -> Result<ExitCode, Failure> {
-    let typed = args.source.faq_path.is_some() || args.source.input.is_some();
+    let typed = args.source.faq_path.is_some()
+        || args.source.input.is_some()
+        || args.source.source_sql.is_some()
+        || args.source.source_url.is_some();
     check(app, typed.then_some(&args.source), args.canary).await
 }
 

@@ -22,6 +22,12 @@ mod vectors;
 #[path = "vectors_absent.rs"]
 mod vectors;
 
+#[cfg(feature = "catalog")]
+mod catalogue;
+#[cfg(not(feature = "catalog"))]
+#[path = "catalogue_absent.rs"]
+mod catalogue;
+
 #[cfg(feature = "local-model")]
 mod local;
 #[cfg(not(feature = "local-model"))]
@@ -59,6 +65,8 @@ use crate::exit::Failure;
 use crate::settings::StoreLocation;
 
 pub(crate) use chroma::open as open_chroma;
+
+pub(crate) use catalogue::{EMBED_TEXT as CATALOGUE_EMBED_TEXT, open as catalogue};
 pub(crate) use embedder::build as embedder;
 pub(crate) use faiss::open as open_faiss;
 pub(crate) use local::{

@@ -95,11 +95,48 @@ impl Provider {
 /// A source to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SourceSettings {
-    pub(crate) path: PathBuf,
+    pub(crate) from: SourceFrom,
     pub(crate) map: Vec<(String, String)>,
     pub(crate) sheet: Option<String>,
     pub(crate) header_row: Option<u32>,
     pub(crate) embed_text: Option<EmbedText>,
+}
+
+/// Where the rows of a source come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SourceFrom {
+    File(PathBuf),
+    /// A table or query of a PostgreSQL database.
+    Rows(Box<RowsPlace>),
+}
+
+/// A table or query, and the database it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    dead_code,
+    reason = "a build without the reader says so and looks no further"
+)]
+pub(crate) struct RowsPlace {
+    pub(crate) sql: String,
+    pub(crate) server: Box<PostgresPlace>,
+}
+
+impl SourceSettings {
+    /// The file, where it is one.
+    pub(crate) fn file(&self) -> Option<&std::path::Path> {
+        match &self.from {
+            SourceFrom::File(path) => Some(path),
+            SourceFrom::Rows(_) => None,
+        }
+    }
+
+    /// The flag that names it, and its value.
+    pub(crate) fn flag(&self) -> (&'static str, String) {
+        match &self.from {
+            SourceFrom::File(path) => ("--faq-path", path.display().to_string()),
+            SourceFrom::Rows(rows) => ("--source-sql", rows.sql.clone()),
+        }
+    }
 }
 
 /// Batches and calls in flight; `None` leaves the choice to the provider.
@@ -266,7 +303,7 @@ impl Settings {
 
     /// The source that was named, by flag or otherwise; `None` when nobody named one.
     pub(crate) fn source(&self, args: &SourceArgs) -> Result<Option<SourceSettings>, Failure> {
-        read::source(&self.layers, args)
+        read::source(&self.layers, args, &self.store)
     }
 
     /// The recipe of what is embedded, where one is set.
@@ -345,12 +382,19 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
     if let Some(SourceArgs {
         faq_path,
         input,
+        source_sql,
+        source_url,
         embed_text,
         ..
     }) = source
     {
         flags.push((env::FAQ_PATH, faq_path.clone()));
         flags.push((env::INPUT, input.clone()));
+        flags.push((env::SOURCE_SQL, source_sql.clone()));
+        let url = source_url
+            .as_ref()
+            .map(|url| url.expose_secret().to_owned());
+        flags.push((env::SOURCE_URL, url));
         flags.push((env::EMBED_TEXT, embed_text.clone()));
     }
     if let Some(SyncArgs {

@@ -197,6 +197,43 @@ pub(super) fn place(
     })))
 }
 
+/// A database that is not the store's: what was said about the store's server is not said of this one, its password
+/// least of all. What libpq's variables say holds for every server.
+pub(super) fn elsewhere(layers: &Layers, url: &Value) -> Result<PostgresPlace, Failure> {
+    let user = user_of_the_machine()
+        .map(|user| Said::Word("user".into(), user, "your name on this machine".into()));
+    let mut said: Vec<Said> = user.into_iter().collect();
+    let weak = |key: &'static str| layers.get(key).filter(|value| is_weak(&value.origin));
+    for (key, word) in WORDS {
+        // Where the server is, the URL says alone.
+        let is_place = [
+            env::POSTGRES_HOST,
+            env::POSTGRES_PORT,
+            env::POSTGRES_DATABASE,
+        ]
+        .contains(key);
+        if let Some(value) = weak(key).filter(|_| !is_place) {
+            said.push(Said::Word(
+                (*word).to_owned(),
+                value.text.clone(),
+                value.origin.to_string(),
+            ));
+        }
+    }
+    said.push(Said::Url(url.text.clone(), url.origin.to_string()));
+    let passwords = match weak(env::POSTGRES_PASSWORD) {
+        Some(_) => None,
+        // What there is to warn of was said of the store.
+        None => password_file(layers, &mut Vec::new())?,
+    };
+    Ok(PostgresPlace {
+        said,
+        passwords,
+        pool_size: 1,
+        read_urls: Vec::new(),
+    })
+}
+
 /// libpq's own choice where nobody names a user.
 fn user_of_the_machine() -> Option<String> {
     ["USER", "LOGNAME"]

@@ -14,8 +14,8 @@ use crate::env;
 use crate::exit::{Failure, usage};
 use crate::parts;
 use crate::settings::{
-    EmbedderSettings, Layers, Provider, SourceSettings, SpendSettings, StoreLocation,
-    layers::Value, nearest, postgres,
+    EmbedderSettings, Layers, PostgresPlace, Provider, RowsPlace, SourceFrom, SourceSettings,
+    SpendSettings, StoreLocation, layers::Value, nearest, postgres,
 };
 
 /// More numbers per vector than any model gives.
@@ -304,23 +304,47 @@ pub(super) fn spend(layers: &Layers, model: &str) -> Result<SpendSettings, Failu
     })
 }
 
-/// `--faq-path` > `--input` > `FAQ_PATH` > `INPUT_DATASET`; two on one level are an error.
+/// Flags before variables before files, and on one level `--faq-path` > `--input` > `FAQ_PATH` > `INPUT_DATASET`; two on
+/// one level are an error.
 pub(super) fn source(
     layers: &Layers,
     args: &SourceArgs,
+    store: &StoreLocation,
 ) -> Result<Option<SourceSettings>, Failure> {
-    let path = match (layers.get(env::FAQ_PATH), layers.get(env::INPUT)) {
-        (Some(faq), Some(input))
-            if faq.origin.level() == input.origin.level() && faq.text != input.text =>
-        {
+    let file = source_file(layers)?;
+    let from = match (file, layers.get(env::SOURCE_SQL)) {
+        (Some(file), Some(rows)) if file.origin.level() == rows.origin.level() => {
             return Err(usage(format!(
                 "two sources are named: {:?} ({}) and {:?} ({}); leave one out",
-                faq.text, faq.origin, input.text, input.origin
+                file.text, file.origin, rows.text, rows.origin
             )));
         }
-        (Some(faq), Some(input)) if faq.origin.level() <= input.origin.level() => &faq.text,
-        (_, Some(input)) => &input.text,
-        (Some(faq), None) => &faq.text,
+        (Some(file), Some(rows)) if file.origin.level() < rows.origin.level() => {
+            SourceFrom::File(PathBuf::from(&file.text))
+        }
+        (_, Some(rows)) => {
+            for (flag, given) in [
+                ("--sheet", args.sheet.is_some()),
+                ("--header-row", args.header_row.is_some()),
+            ] {
+                if given {
+                    return Err(usage(format!(
+                        "{flag} is for files, and the source is a table ({}); leave it out",
+                        rows.origin
+                    )));
+                }
+            }
+            SourceFrom::Rows(Box::new(RowsPlace {
+                sql: rows.text.clone(),
+                server: Box::new(source_server(layers, store)?),
+            }))
+        }
+        (Some(file), None) => SourceFrom::File(PathBuf::from(&file.text)),
+        (None, None) if args.source_url.is_some() => {
+            return Err(usage(
+                "--source-url names a database and no table; add --source-sql TABLE, or --source-sql \"SELECT …\"",
+            ));
+        }
         (None, None) => return Ok(None),
     };
     let map = args
@@ -338,12 +362,46 @@ pub(super) fn source(
         .collect::<Result<_, _>>()?;
     let embed_text = embed_text(layers)?;
     Ok(Some(SourceSettings {
-        path: PathBuf::from(path),
+        from,
         map,
         sheet: args.sheet.clone(),
         header_row: args.header_row,
         embed_text,
     }))
+}
+
+/// The file that is named, by whoever has the last word.
+fn source_file(layers: &Layers) -> Result<Option<&Value>, Failure> {
+    Ok(match (layers.get(env::FAQ_PATH), layers.get(env::INPUT)) {
+        (Some(faq), Some(input))
+            if faq.origin.level() == input.origin.level() && faq.text != input.text =>
+        {
+            return Err(usage(format!(
+                "two sources are named: {:?} ({}) and {:?} ({}); leave one out",
+                faq.text, faq.origin, input.text, input.origin
+            )));
+        }
+        (Some(faq), Some(input)) if faq.origin.level() <= input.origin.level() => Some(faq),
+        (_, Some(input)) => Some(input),
+        (faq, None) => faq,
+    })
+}
+
+/// The database of a source: by its own URL, else the store's.
+fn source_server(layers: &Layers, store: &StoreLocation) -> Result<PostgresPlace, Failure> {
+    match (layers.get(env::SOURCE_URL), store) {
+        (Some(url), _) if postgres::is_url(&url.text) => postgres::elsewhere(layers, url),
+        // The text may hold a password, so it is not repeated.
+        (Some(url), _) => Err(usage(format!(
+            "the source's URL ({}) is not postgres://…",
+            url.origin
+        ))),
+        (None, StoreLocation::Postgres(place)) => Ok((**place).clone()),
+        (None, _) => Err(usage(
+            "--source-sql names a table, and no database is named to find it in; pass --source-url \
+             postgres://USER@HOST/DATABASE, or set SOURCE_URL",
+        )),
+    }
 }
 
 pub(super) fn embed_text(layers: &Layers) -> Result<Option<EmbedText>, Failure> {

@@ -30,9 +30,12 @@ pub(super) fn command(app: &App, words: &str) -> String {
 
 /// The same, reading the source that was named; `FILE` where none was.
 pub(super) fn with_source(app: &App, args: &DoctorArgs, words: &str) -> String {
-    let file = match app.settings.source(&args.source) {
-        Ok(Some(named)) => place::quoted(&named.path),
-        _ => "FILE".to_owned(),
+    let (flag, value) = match app.settings.source(&args.source) {
+        Ok(Some(named)) => {
+            let (flag, value) = named.flag();
+            (flag, place::quoted(value.as_ref()))
+        }
+        _ => ("--faq-path", "FILE".to_owned()),
     };
-    command(app, &format!("{words} --faq-path {file}"))
+    command(app, &format!("{words} {flag} {value}"))
 }

@@ -57,7 +57,7 @@ pub(super) async fn look(app: &App, args: &DoctorArgs, opened: Option<&Opened>) 
             "{} entries in {} categories read from {}",
             snapshot.rows.len(),
             snapshot.categories(),
-            named.path.display()
+            snapshot.location
         ),
     )];
     let issues: Vec<String> = snapshot
@@ -84,7 +84,10 @@ pub(super) async fn look(app: &App, args: &DoctorArgs, opened: Option<&Opened>) 
         Finding::fault(
             ROWS,
             format!("{}{tail}", issues[..issues.len().min(NAMED)].join("; ")),
-            format!("mend these rows in {}", place::quoted(&named.path)),
+            match named.file() {
+                Some(path) => format!("mend these rows in {}", place::quoted(path)),
+                None => format!("mend these rows in {}", snapshot.location),
+            },
         )
     });
     let Some(Opened { store, .. }) = opened else {

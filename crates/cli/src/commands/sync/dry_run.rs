@@ -25,12 +25,12 @@ pub(super) async fn run(
     means: Means,
     plan_out: Option<&Path>,
 ) -> Result<ExitCode, Failure> {
-    if let Some(path) = plan_out {
-        frozen::check(app, request, path)?;
-    }
     // Before it is read: a source that is saved meanwhile makes the plan stale, and never one that nobody saw fresh.
     let digest = match plan_out {
-        Some(_) => Some(frozen::source_digest(&request.source.path)?),
+        Some(path) => {
+            let file = frozen::check(app, request, path)?;
+            Some((file, frozen::source_digest(file)?))
+        }
         None => None,
     };
     let first = source::read(&request.source)?;
@@ -49,7 +49,7 @@ pub(super) async fn run(
     let estimate = wire::Estimate::of(&prepared.estimate, cost);
     let report = SyncReport::of_plan(&prepared.plan);
     let mut document = wire::Sync::of(&report, collection.as_str(), work.describe());
-    if let (Some(path), Some(digest)) = (plan_out, digest) {
+    if let (Some(path), Some((file, digest))) = (plan_out, digest) {
         let status = work.store.status().await?;
         let ground = Ground {
             location: &app.settings.store,
@@ -64,7 +64,7 @@ pub(super) async fn run(
             ));
         }
         let head = plan_file::Head::new(plan_file::SYNC, &ground, &estimate)?;
-        let body = frozen::Body::of(request, digest, &prepared.plan);
+        let body = frozen::Body::of(request, file, digest, &prepared.plan);
         plan_file::write(path, &head, &body)?;
         document.plan = Some(path.display().to_string());
     }

@@ -18,7 +18,7 @@ use crate::exit::{ExitCode, Failure, usage};
 use crate::output::shell_word;
 use crate::parts::Access;
 use crate::plan_file::{self, Ground, PlanFile, stale, stale_words};
-use crate::settings::{Origin, SourceSettings, StoreLocation};
+use crate::settings::{Origin, SourceFrom, SourceSettings, StoreLocation};
 
 /// The body of a plan of kind `sync`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,9 +78,9 @@ fn is_first(chunk: &u32) -> bool {
 }
 
 impl Body {
-    pub(super) fn of(request: &Request<'_>, digest: String, plan: &SyncPlan) -> Self {
+    pub(super) fn of(request: &Request<'_>, path: &Path, digest: String, plan: &SyncPlan) -> Self {
         let SourceSettings {
-            path,
+            from: _,
             map,
             sheet,
             header_row,
@@ -109,7 +109,7 @@ impl Body {
             .to_owned(),
             mode: crate::wire::mode(plan.mode).to_owned(),
             source: PlannedSource {
-                path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+                path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
                 digest,
                 map: map.clone(),
                 sheet: sheet.clone(),
@@ -193,21 +193,32 @@ impl Body {
 }
 
 /// Whether a plan of this can be written there and carried out later at all.
-pub(super) fn check(app: &App, request: &Request<'_>, path: &Path) -> Result<(), Failure> {
+/// Gives the source's file.
+pub(super) fn check<'a>(
+    app: &App,
+    request: &'a Request<'_>,
+    path: &Path,
+) -> Result<&'a Path, Failure> {
     if app.settings.store == StoreLocation::SqliteMemory {
         return Err(usage(
             "a store in memory is gone with the command, so a plan for it could never be applied; leave --plan-out out, or \
              name a file with --store sqlite:PATH",
         ));
     }
-    let source = &request.source.path;
+    let Some(source) = request.source.file() else {
+        return Err(usage(
+            "a plan needs a source that can be read again as it is now, and rows of a database change; leave --plan-out \
+             out, or save the rows into a file and name that",
+        ));
+    };
     if std::fs::metadata(source).is_ok_and(|found| !found.is_file()) || source == Path::new("-") {
         return Err(usage(format!(
             "a plan needs a source that can be read again, and {} is no file; save it into one and name that",
             source.display()
         )));
     }
-    plan_file::check_target(path)
+    plan_file::check_target(path)?;
+    Ok(source)
 }
 
 /// Digest of a source's bytes.
@@ -304,7 +315,7 @@ pub(crate) async fn apply(
     let request = Request {
         entrance: body.entrance(),
         source: SourceSettings {
-            path: body.source.path.clone(),
+            from: SourceFrom::File(body.source.path.clone()),
             map: body.source.map.clone(),
             sheet: body.source.sheet.clone(),
             header_row: body.source.header_row,

@@ -64,6 +64,7 @@ pub(super) fn policy(
         },
         force_recompute: words.force,
         embed_text,
+        first_embed_text: None,
     })
 }
 
