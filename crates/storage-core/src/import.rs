@@ -11,6 +11,10 @@ use futures_util::stream::BoxStream;
 
 use crate::{Embedding, Locator, MetadataValue};
 
+/// The kinds of sources that an import leaves behind: what wrote the store that was read. Whatever is fed by a real source
+/// later takes the rows of these over.
+pub const IMPORT_KINDS: [&str; 5] = ["chroma", "faiss", "langchain", "hybrid", "vectors"];
+
 /// A record of a legacy store, with its vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedRecord {
@@ -80,7 +84,7 @@ impl Metric {
 /// A collection of a legacy store, as it describes itself before a record is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedCollection {
-    /// What wrote it: `chroma`, `faiss`, `langchain`, `hybrid`, `vectors`.
+    /// What wrote it: one of [`IMPORT_KINDS`].
     pub kind: &'static str,
     /// Its name there; for a format without names, the file's stem.
     pub name: String,

@@ -42,8 +42,8 @@ pub use error::{Result, StoreError, StoreErrorKind};
 pub use filter::{Comparison, Filter, MetadataPredicate};
 pub use hash::{ContentHash, HashParseError, InputHash, RecordHash};
 pub use import::{
-    ImportError, ImportErrorKind, ImportFault, ImportSource, Imported, ImportedCollection,
-    ImportedRecord, Metric,
+    IMPORT_KINDS, ImportError, ImportErrorKind, ImportFault, ImportSource, Imported,
+    ImportedCollection, ImportedRecord, Metric,
 };
 pub use integrity::{Check, Faults, IntegrityReport, RowFindings, check_names};
 pub use memory::MemoryStore;

@@ -4,15 +4,17 @@
 //! stored rows whose texts it still needs ([`Draft::needs`]), few or none on an ordinary day; [`Draft::finish`] takes
 //! them and decides.
 
+mod decide;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use faq_source::{Identity, IssueKind, SourceRow, SourceSnapshot};
 use storage_core::{
-    CollectionName, Document, DocumentKey, EmbedText, Fingerprint, Generation, InputHash,
-    RecordHash, Relocation, Source, SourceId, mint_document_id,
+    CollectionName, Document, DocumentKey, EmbedText, Fingerprint, Generation, IMPORT_KINDS,
+    RecordHash, Source, SourceId, mint_document_id,
 };
 
-use crate::plan::{Change, PlannedRow, SyncPlan};
+use crate::plan::SyncPlan;
 use crate::{
     FailedRow, SyncError, SyncErrorKind, SyncMode, SyncPolicy, Target, pairing, source_identity,
 };
@@ -48,6 +50,10 @@ pub struct Draft {
     partial: bool,
     embed_text: EmbedText,
     embed_text_changed: bool,
+    /// Sources that an import left behind.
+    imported: BTreeSet<SourceId>,
+    /// Documents of theirs that this source brings.
+    taken_over: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -73,7 +79,7 @@ impl Draft {
         if policy.force_recompute && !policy.selection.is_everything() {
             return Err(SyncError::new(
                 SyncErrorKind::Selection,
-                "a forced recompute works on the whole collection; leave --only and --category out",
+                "a forced recompute works on the whole collection; leave --only, --category, --missing and --stale out",
             ));
         }
         let own = stored.embed_text.clone();
@@ -115,7 +121,7 @@ impl Draft {
             rows,
             ..
         } = snapshot;
-        let placeholder = source_identity::source_id(&name);
+        let placeholder = source_identity::source_id_of(&kind, &name);
         let mut incoming: Vec<Incoming> = rows
             .into_iter()
             .map(|row| {
@@ -127,9 +133,19 @@ impl Draft {
                 }
             })
             .collect();
+        let imported: BTreeSet<SourceId> = stored
+            .sources
+            .iter()
+            .filter(|source| IMPORT_KINDS.contains(&source.kind.as_str()))
+            .map(|source| source.id.clone())
+            .collect();
         let records = incoming.iter().map(|row| row.record);
-        let id =
-            source_identity::resolve(placeholder, records, &stored.sources, &stored.fingerprints);
+        // What an import brought belongs to nobody who could be continued: it is taken over, row by row.
+        let others = stored
+            .fingerprints
+            .iter()
+            .filter(|row| !imported.contains(&row.source));
+        let id = source_identity::resolve(placeholder, records, &stored.sources, others);
         for row in &mut incoming {
             row.document.source = id.clone();
         }
@@ -151,6 +167,8 @@ impl Draft {
             partial,
             embed_text,
             embed_text_changed,
+            imported,
+            taken_over: BTreeSet::new(),
         };
         if !derived {
             draft.match_ids()?;
@@ -184,6 +202,12 @@ impl Draft {
         let mode = self.mode();
         let selection = self.policy.selection.clone();
         let matched = self.matched();
+        let own: Vec<bool> = self
+            .stored
+            .fingerprints
+            .iter()
+            .map(|row| self.owns(row))
+            .collect();
         let mut plan = SyncPlan {
             collection: self.stored.collection.clone(),
             base: self.stored.generation,
@@ -201,12 +225,13 @@ impl Draft {
             failed: self.failed,
             embed_text: self.embed_text,
             companions: Vec::new(),
+            taken_over: BTreeSet::new(),
         };
         for row in self.incoming {
             let known = row
                 .stored
                 .map(|position| &self.stored.fingerprints[position]);
-            if !selection.takes(&row.document) {
+            if !selection.takes(&row.document) || !selection.wants(decide::state(&row, known)) {
                 continue;
             }
             plan.total += 1;
@@ -217,7 +242,7 @@ impl Draft {
             .fingerprints
             .iter()
             .enumerate()
-            .filter(|(position, row)| row.source == self.source.id && !matched[*position])
+            .filter(|(position, _)| own[*position] && !matched[*position])
             .map(|(_, row)| row)
             .collect();
         if selection.is_everything() {
@@ -226,19 +251,27 @@ impl Draft {
                 .partition(|row| self.partial || self.protected.contains(&row.key.document));
             plan.withheld = kept.len();
             plan.deletes = deleted.into_iter().map(|row| row.key.clone()).collect();
-            let own = self
-                .stored
-                .fingerprints
-                .iter()
-                .filter(|row| row.source == self.source.id)
-                .count();
+            let own = own.iter().filter(|own| **own).count();
             if !self
                 .policy
                 .deletes
                 .permits(plan.deletes.len(), own, plan.total)
             {
-                return Err(guard(&plan, own));
+                return Err(decide::guard(&plan, own));
             }
+        } else {
+            // A document has one owner: what else an import brought of one that changes hands goes, selected or not.
+            let documents: BTreeSet<&str> = plan
+                .taken_over
+                .iter()
+                .map(|key| key.document.as_str())
+                .collect();
+            plan.deletes = gone
+                .into_iter()
+                .filter(|row| row.source != self.source.id)
+                .filter(|row| documents.contains(row.key.document.as_str()))
+                .map(|row| row.key.clone())
+                .collect();
         }
         if self.policy.force_recompute {
             plan.rebind(documents, &self.stored.fingerprints);
@@ -258,11 +291,7 @@ impl Draft {
     }
 
     fn mode(&self) -> SyncMode {
-        let known = self
-            .stored
-            .fingerprints
-            .iter()
-            .any(|row| row.source == self.source.id);
+        let known = self.stored.fingerprints.iter().any(|row| self.owns(row));
         match (self.policy.force_recompute, known) {
             (true, true) => SyncMode::Forced,
             (_, false) => SyncMode::Initial,
@@ -270,7 +299,14 @@ impl Draft {
         }
     }
 
-    /// Given ids are identity, within the source.
+    /// Whether a stored row is this source's, or becomes so: all of a document has one owner.
+    fn owns(&self, row: &Fingerprint) -> bool {
+        row.source == self.source.id
+            || self.taken_over.contains(&row.key.document) && self.imported.contains(&row.source)
+    }
+
+    /// Given ids are identity, within the source. What an import brought under the same id is taken over: a vector that
+    /// is paid for belongs to the text, not to the road it came by.
     fn match_ids(&mut self) -> Result<(), SyncError> {
         let by_key: HashMap<(&str, u32), usize> = self
             .stored
@@ -288,6 +324,9 @@ impl Draft {
             let stored = &self.stored.fingerprints[position];
             if stored.source == self.source.id {
                 row.stored = Some(position);
+            } else if self.imported.contains(&stored.source) {
+                row.stored = Some(position);
+                self.taken_over.insert(stored.key.document.clone());
             } else {
                 foreign.push((stored.key.document.clone(), stored.source.clone()));
             }
@@ -372,125 +411,6 @@ impl Draft {
             row.document.key.document = id;
         }
     }
-}
-
-impl SyncPlan {
-    /// Decides about one row of the source.
-    fn take(&mut self, row: Incoming, known: Option<&Fingerprint>, recompute: bool) {
-        let moved = known.is_some_and(|known| known.key != row.document.key);
-        let same = known.is_some_and(|known| known.record == row.record);
-        if let (Some(known), true, false, false) = (known, same, moved, recompute) {
-            // The recipe is the collection's own here, so an equal row has an equal input: no need to render it.
-            if known.vector.is_some() {
-                self.unchanged += 1;
-                self.relocate(known, &row.document);
-                return;
-            }
-        }
-        let text = self.embed_text.render(&row.document);
-        if text.is_empty() {
-            self.failed.push(FailedRow {
-                id: Some(row.document.key.document.clone()),
-                locator: row.document.locator.clone(),
-                column: None,
-                reason: format!(
-                    "the recipe {:?} gives no text for this row",
-                    self.embed_text.as_str()
-                ),
-            });
-            return;
-        }
-        let input = InputHash::of(&text);
-        let same_input = known.is_some_and(|known| known.input() == Some(input));
-        let change = match known {
-            None => Change::Added,
-            Some(known) if moved => Change::Renamed {
-                from: Box::new(known.key.clone()),
-            },
-            Some(known) if same => {
-                self.unchanged += 1;
-                self.relocate(known, &row.document);
-                Change::Rebound
-            }
-            Some(_) if same_input => Change::Relabelled,
-            Some(_) => Change::Modified,
-        };
-        let vector = known
-            .filter(|_| same_input && !recompute)
-            .and_then(|known| known.vector.clone())
-            .filter(|vector| Some(&vector.space) == self.target.id())
-            .map(Box::new);
-        self.rows.push(PlannedRow {
-            document: row.document,
-            input,
-            vector,
-            change,
-        });
-    }
-
-    fn relocate(&mut self, known: &Fingerprint, document: &Document) {
-        if known.locator != document.locator {
-            self.relocations.push(Relocation {
-                key: known.key.clone(),
-                locator: document.locator.clone(),
-            });
-        }
-    }
-
-    /// Rows that this source does not speak of must follow the collection into the new version.
-    fn rebind(&mut self, documents: Vec<Document>, fingerprints: &[Fingerprint]) {
-        let spoken_of: HashSet<&DocumentKey> = self
-            .rows
-            .iter()
-            .map(|row| match &row.change {
-                Change::Renamed { from } => &**from,
-                _ => &row.document.key,
-            })
-            .chain(&self.deletes)
-            .collect();
-        let stored: HashSet<&DocumentKey> = fingerprints.iter().map(|row| &row.key).collect();
-        let rest: Vec<PlannedRow> = documents
-            .into_iter()
-            .filter(|document| stored.contains(&document.key) && !spoken_of.contains(&document.key))
-            .map(|document| {
-                let input = InputHash::of(&self.embed_text.render(&document));
-                PlannedRow {
-                    document: Box::new(document),
-                    input,
-                    vector: None,
-                    change: Change::Rebound,
-                }
-            })
-            .collect();
-        self.rows.extend(rest);
-    }
-}
-
-fn guard(plan: &SyncPlan, stored: usize) -> SyncError {
-    let deleted = plan.deletes.len();
-    let why = if plan.total == 0 {
-        "the source is empty"
-    } else {
-        "more than the delete guard lets pass"
-    };
-    let mut names: Vec<&str> = plan
-        .deletes
-        .iter()
-        .take(3)
-        .map(|key| key.document.as_str())
-        .collect();
-    if deleted > names.len() {
-        names.push("…");
-    }
-    SyncError::new(
-        SyncErrorKind::DeleteGuard,
-        format!(
-            "{deleted} of {stored} rows of {} would be deleted ({}): {why}; nothing was changed. If that is what you \
-             want, run again with --allow-delete {deleted}",
-            plan.source.location,
-            names.join(", ")
-        ),
-    )
 }
 
 fn document(row: SourceRow, collection: &CollectionName, source: &SourceId) -> Document {

@@ -313,6 +313,7 @@ async fn change_set(
     let version = spec.id();
     let rebound = plan.count(|change| *change == Change::Rebound);
     let mut deletes = plan.deletes;
+    let taken_over = plan.taken_over;
     // Exactly as large as they become: growing would hold the rows twice for a moment.
     let mut upserts = Vec::with_capacity(plan.rows.len() - rebound);
     let mut binds = Vec::with_capacity(rebound);
@@ -347,6 +348,10 @@ async fn change_set(
         }
         if let Change::Renamed { from } = change {
             deletes.push(*from);
+        }
+        // A row changes hands by going and coming back, in one transaction.
+        if taken_over.contains(&document.key) {
+            deletes.push(document.key.clone());
         }
         let mut bindings = kept.take(position);
         // Room for one more and no other: a first sync holds a hundred thousand of these.

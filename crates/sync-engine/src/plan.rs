@@ -1,5 +1,7 @@
 //! The plan: what one sync will do, decided before anything is written.
 
+use std::collections::BTreeSet;
+
 use storage_core::{
     CollectionName, ContentHash, Document, DocumentKey, EmbedText, Generation, InputHash,
     RecordHash, Relocation, Source, VectorKey,
@@ -88,6 +90,8 @@ pub struct SyncPlan {
     pub unchanged: usize,
     /// Rows left out.
     pub failed: Vec<FailedRow>,
+    /// Rows to write that an import brought: they change their owner.
+    pub taken_over: BTreeSet<DocumentKey>,
 }
 
 impl SyncPlan {
@@ -132,6 +136,11 @@ impl SyncPlan {
         }
         for key in &self.deletes {
             field(b"deleted");
+            field(key.document.as_bytes());
+            field(&key.chunk.to_le_bytes());
+        }
+        for key in &self.taken_over {
+            field(b"taken over");
             field(key.document.as_bytes());
             field(&key.chunk.to_le_bytes());
         }

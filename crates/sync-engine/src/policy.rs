@@ -46,13 +46,38 @@ pub struct Selection {
     pub ids: BTreeSet<String>,
     /// Only rows that the source puts into this category, compared without regard to case.
     pub category: Option<String>,
+    /// Only rows that the store has no row or no vector of.
+    pub missing: bool,
+    /// Only rows that the store has otherwise than the source. With `missing`, rows of both kinds.
+    pub stale: bool,
+}
+
+/// What the store has of a row of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowState {
+    /// No row, or no vector.
+    Missing,
+    /// Another text, other fields, another id or owner.
+    Stale,
+    /// The same.
+    Current,
 }
 
 impl Selection {
     /// Whether everything is selected.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.ids.is_empty() && self.category.is_none()
+        self.ids.is_empty() && self.category.is_none() && !self.missing && !self.stale
+    }
+
+    /// Whether rows in that state are selected.
+    pub(crate) fn wants(&self, state: RowState) -> bool {
+        match (self.missing, self.stale) {
+            (false, false) => true,
+            (missing, stale) => {
+                missing && state == RowState::Missing || stale && state == RowState::Stale
+            }
+        }
     }
 
     pub(crate) fn takes(&self, document: &storage_core::Document) -> bool {

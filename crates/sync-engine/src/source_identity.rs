@@ -20,19 +20,29 @@ pub fn source_id(name: &str) -> SourceId {
         .expect("a short name with a prefix and no control characters is valid")
 }
 
+/// The id of a source: of a file, or of a table or query, whose name is no file's.
+pub(crate) fn source_id_of(kind: &str, name: &str) -> SourceId {
+    let id = source_id(name);
+    match (kind, id.as_str().strip_prefix("file:")) {
+        ("postgres", Some(name)) => SourceId::new(format!("table:{name}"))
+            .expect("a short name with a prefix and no control characters is valid"),
+        _ => id,
+    }
+}
+
 /// Finds the stored source that a file continues, or keeps the name of its own. `records` are the hashes of the
 /// file's rows.
-pub(crate) fn resolve(
+pub(crate) fn resolve<'a>(
     own: SourceId,
     records: impl Iterator<Item = RecordHash>,
     sources: &[Source],
-    fingerprints: &[Fingerprint],
+    fingerprints: impl Iterator<Item = &'a Fingerprint>,
 ) -> SourceId {
     if sources.iter().any(|source| source.id == own) {
         return own;
     }
     let records: BTreeSet<RecordHash> = records.collect();
-    let mut shared: BTreeMap<&SourceId, (usize, usize)> = BTreeMap::new();
+    let mut shared: BTreeMap<&'a SourceId, (usize, usize)> = BTreeMap::new();
     for fingerprint in fingerprints {
         let (common, all) = shared.entry(&fingerprint.source).or_default();
         *all += 1;

@@ -172,6 +172,7 @@ async fn a_selection_touches_nothing_else() {
     let only = Selection {
         ids: BTreeSet::from(["question-1".to_owned()]),
         category: None,
+        ..Selection::default()
     };
     let policy = SyncPolicy {
         selection: only,

@@ -8,5 +8,6 @@ mod copy;
 mod identity;
 mod import;
 mod spending;
+mod takeover;
 mod time;
 mod world;
