@@ -107,6 +107,7 @@ pub(crate) const TOP_K: &str = "search.top-k";
 pub(crate) const THRESHOLD: &str = "search.threshold";
 pub(crate) const SEARCH_IN: &str = "search.in";
 pub(crate) const USE_PGVECTOR: &str = "search.use-pgvector";
+pub(crate) const CHROMA_TOKEN: &str = "import.chroma-token";
 
 /// The table.
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -384,6 +385,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["USE_PGVECTOR"],
         "false: search in memory, whatever search.in says, unless a flag asks for the database",
     ),
+    setting(
+        CHROMA_TOKEN,
+        &["CHROMA_TOKEN", "CHROMA_API_KEY"],
+        "Token of a Chroma server that is imported from, sent as Bearer and as X-Chroma-Token",
+    )
+    .secret(),
 ];
 
 /// The setting of that key.

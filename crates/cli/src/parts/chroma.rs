@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use importers::chroma::{self, ChromaOptions, Server};
+use importers::chroma::http::{ServerOptions, connect};
+use importers::chroma::{self, ChromaOptions};
+use secrecy::SecretString;
 use storage_core::ImportSource;
 
 use crate::app::App;
@@ -14,20 +16,26 @@ pub(crate) async fn open(
     app: &App,
     args: &ImportChromaArgs,
 ) -> Result<Vec<Box<dyn ImportSource>>, Failure> {
-    let options = ChromaOptions {
+    if !is_address(&args.source) {
+        let options = ChromaOptions {
+            collections: args.from_collection.clone(),
+            tenant: args.tenant.clone(),
+            database: args.database.clone(),
+            salvage: args.salvage,
+        };
+        return Ok(chroma::open(Path::new(&args.source), &options)?);
+    }
+    let layers = &app.settings.layers;
+    let options = ServerOptions {
         collections: args.from_collection.clone(),
         tenant: args.tenant.clone(),
         database: args.database.clone(),
-        salvage: args.salvage,
+        token: layers.text(env::CHROMA_TOKEN).map(SecretString::from),
+        proxy: layers.text(env::PROXY).map(str::to_owned),
+        allow_plain_http: layers.text(env::ALLOW_PLAIN_HTTP) == Some("true"),
+        ..ServerOptions::default()
     };
-    if is_address(&args.source) {
-        let server = Server {
-            url: args.source.clone(),
-            token: app.settings.layers.secret(env::CHROMA_TOKEN),
-        };
-        return Ok(chroma::connect(&server, &options).await?);
-    }
-    Ok(chroma::open(Path::new(&args.source), &options)?)
+    Ok(connect(&args.source, &options).await?)
 }
 
 fn is_address(source: &str) -> bool {

@@ -9,6 +9,7 @@ use crate::exit::Failure;
 pub(crate) fn open(args: &ImportFaissArgs) -> Result<Box<dyn ImportSource>, Failure> {
     let options = FaissOptions {
         allow_lossy: args.allow_lossy,
+        model: args.common.model.clone(),
         salvage: args.salvage,
     };
     Ok(importers::faiss::open(
