@@ -1,6 +1,8 @@
 //! Accuracy on questions whose answers are known.
 
-use integration_tests::{Backend, Faq, Place, on_every_store};
+use std::time::Duration;
+
+use integration_tests::{Backend, Faq, Place, Reply, StubApi, on_every_store};
 use serde_json::json;
 
 fn filled(backend: Backend) -> Place {
@@ -62,6 +64,50 @@ fn a_gate_closes_with_its_own_exit_code(backend: Backend) {
         1,
         "readers notice nothing"
     );
+}
+
+#[test]
+fn a_question_that_cannot_be_asked_is_an_error_and_the_others_are_measured() {
+    let api = StubApi::scripted(64, Duration::ZERO, |_, texts| {
+        if texts.iter().any(|text| text.contains("кредит")) && texts.len() <= 4 {
+            Reply::Status(
+                400,
+                Vec::new(),
+                r#"{"error":{"message":"too rude"}}"#.to_owned(),
+            )
+        } else {
+            Reply::Vectors
+        }
+    });
+    let place = Backend::Sqlite.stub(&api);
+    place.save("faq.csv", &Faq::with_ids(30));
+    place.migrate("faq.csv", &["--batch-size", "10"]);
+    let golden = format!(
+        "{{\"query\": {0:?}, \"gold\": [\"t0\"]}}\n{{\"query\": {1:?}, \"gold\": [\"t1\"]}}\n\
+         {{\"query\": \"кредит?\", \"gold\": [\"t2\"]}}\n{{\"query\": \"?\", \"gold\": []}}\n",
+        Faq::with_ids(30).0[0].text(),
+        Faq::with_ids(30).0[1].text()
+    );
+    place.write("golden.jsonl", golden);
+    let run = place.run(&["eval", "golden.jsonl", "--json"]).ok();
+    let report = run.json();
+    assert_eq!(report["error_rate"], 0.25);
+    assert_eq!(report["queries"], 3, "a failed search is a miss");
+    assert!((report["top1"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9);
+    // Equal texts have a cosine of one.
+    assert!((report["mean_similarity"].as_f64().unwrap() - 1.0).abs() < 1e-5);
+    run.says(&["A question cannot be asked", "too rude"]);
+    let run = place.run(&["eval", "golden.jsonl"]).ok();
+    run.prints(&["Mean similarity 1.000, error rate 25.0 %: 1 of 4 searches failed"]);
+    // A provider that refuses everything is no error rate.
+    place.write(
+        "golden.jsonl",
+        "{\"query\": \"кредит\", \"gold\": [\"t2\"]}\n",
+    );
+    place
+        .run(&["eval", "golden.jsonl"])
+        .expect(1)
+        .says(&["too rude"]);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn database_and_memory_give_the_same_entries_and_scores() {
     // The variables of other programs.
     place.set("PRODUCT_SEARCH_STRATEGY", "pgvector_primary");
     let found = place.run(&["search", "number 17", "-k", "4", "--threshold", "0.1"]);
-    let line = "[INFO] pgvector search found 4 products (similarity >= 0.1)";
+    let line = "[INFO] pgvector search found 4 entries (similarity >= 0.1)";
     assert!(found.stderr.contains(line), "{}", found.stderr);
     place.set("USE_PGVECTOR", "false");
     assert_eq!(place.json(&["search", "number 17"])["mode"], "exact");

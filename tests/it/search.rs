@@ -251,3 +251,38 @@ on_every_store! {
     searching_writes_nothing_at_all,
     an_edit_is_found_as_soon_as_it_is_synced,
 }
+
+#[test]
+fn thresholds_of_other_programs_go_by_the_strategy() {
+    let mut place = Backend::Sqlite.hash();
+    place.save("faq.csv", &Faq::with_ids(20));
+    place.migrate("faq.csv", &["--collection", "products"]);
+    let asked = ["search", "Как оформить карту?", "--collection", "products"];
+    let threshold = |place: &Place| place.json(&asked)["threshold"].as_f64();
+    place.set("CHROMA_SIMILARITY_THRESHOLD", "0.25");
+    assert_eq!(threshold(&place), Some(0.25));
+    place.set("PGVECTOR_SIMILARITY_THRESHOLD", "0.75");
+    assert_eq!(
+        threshold(&place),
+        Some(0.75),
+        "nobody chose where to search"
+    );
+    place.set("PRODUCT_SEARCH_STRATEGY", "chroma_primary");
+    assert_eq!(threshold(&place), Some(0.25));
+    let run = place.run(&asked).ok();
+    run.says(&[
+        "search found 3 products (similarity >= 0.25)",
+        "not calibrated, and CHROMA_SIMILARITY_THRESHOLD",
+        "--calibrate",
+    ]);
+    let typed = [&asked[..], &["--threshold", "0.5"]].concat();
+    let run = place.run(&typed).ok();
+    run.says(&["(similarity >= 0.5)"]);
+    let run = place.run(&typed).ok();
+    assert!(!run.stderr.contains("not calibrated"), "{}", run.stderr);
+    place.set("CHROMA_SIMILARITY_THRESHOLD", "high");
+    place
+        .run(&asked)
+        .expect(2)
+        .says(&["CHROMA_SIMILARITY_THRESHOLD", "from -1 to 1"]);
+}

@@ -165,6 +165,12 @@ impl Plan {
             None => has("active").map(str::to_owned),
             Some(at) => {
                 let (_, column) = mapping.remove(at);
+                if given(&mapping, "active").is_some() {
+                    return Err(SourceError::new(
+                        SourceErrorKind::Columns,
+                        "--map names the field active twice",
+                    ));
+                }
                 let column = column.trim();
                 let found = has(column);
                 if found.is_none() && !column.is_empty() {

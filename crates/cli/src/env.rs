@@ -105,6 +105,7 @@ pub(crate) const TIMEOUT: &str = "embedding.timeout";
 pub(crate) const MAX_RETRIES: &str = "embedding.max-retries";
 pub(crate) const TOP_K: &str = "search.top-k";
 pub(crate) const THRESHOLD: &str = "search.threshold";
+pub(crate) const CHROMA_THRESHOLD: &str = "search.memory-threshold";
 pub(crate) const SEARCH_IN: &str = "search.in";
 pub(crate) const USE_PGVECTOR: &str = "search.use-pgvector";
 pub(crate) const CHROMA_TOKEN: &str = "import.chroma-token";
@@ -373,6 +374,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         THRESHOLD,
         &["PGVECTOR_SIMILARITY_THRESHOLD"],
         "Lowest cosine similarity that counts; unset: what the version was calibrated to, else the best, however far",
+    ),
+    setting(
+        CHROMA_THRESHOLD,
+        &["CHROMA_SIMILARITY_THRESHOLD"],
+        "The same where memory was chosen to search in (chroma_primary, or use-pgvector false); unset: search.threshold",
     ),
     setting(
         SEARCH_IN,

@@ -246,6 +246,15 @@ pub(crate) struct Doctor {
 pub(crate) struct Validation {
     pub(crate) ok: bool,
     pub(crate) checks: Vec<Check>,
+    /// With a source: what of it can be found, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coverage: Option<f64>,
+    /// With a source: ids that the store has no row or no vector of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) missing: Option<Vec<String>>,
+    /// With a source: ids that the store has otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stale: Option<Vec<String>>,
 }
 
 impl From<&IntegrityReport> for Validation {
@@ -260,6 +269,9 @@ impl From<&IntegrityReport> for Validation {
         Self {
             ok: report.is_ok(),
             checks: checks.collect(),
+            coverage: None,
+            missing: None,
+            stale: None,
         }
     }
 }

@@ -65,6 +65,8 @@ impl Outcome {
 pub struct Evaluation {
     /// Every question that an entry answers.
     pub overall: GroupScore,
+    /// Mean score of the best hit, over the questions that an entry answers and that found anything.
+    pub mean_similarity: Option<f64>,
     /// Questions that no entry answers; in no other figure.
     pub unanswerable: usize,
     /// By category.
@@ -84,6 +86,7 @@ pub fn evaluate<'a>(
     found: impl IntoIterator<Item = &'a [(String, f32)]>,
 ) -> Evaluation {
     let mut evaluation = Evaluation::default();
+    let (mut scores, mut scored) = (0.0, 0_u32);
     for (query, found) in queries.iter().zip(found) {
         let rank = found
             .iter()
@@ -97,6 +100,10 @@ pub fn evaluate<'a>(
         if query.gold.is_empty() {
             evaluation.unanswerable += 1;
             continue;
+        }
+        if let Some((_, score)) = found.first() {
+            scores += f64::from(*score);
+            scored += 1;
         }
         evaluation.overall.add(rank);
         if let Some(category) = &query.category {
@@ -122,6 +129,7 @@ pub fn evaluate<'a>(
         }
     }
     evaluation.overall.finish();
+    evaluation.mean_similarity = (scored > 0).then(|| scores / f64::from(scored));
     let groups = evaluation
         .by_category
         .values_mut()

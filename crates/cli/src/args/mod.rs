@@ -185,6 +185,8 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Find the entries that answer a question
     Search(SearchArgs),
+    /// Find the entries that are nearest to a stored one; no embedder is needed
+    Similar(SimilarArgs),
     /// Show what the store holds
     Status,
     /// Show or apply schema migrations
@@ -242,6 +244,7 @@ impl Command {
             Self::Apply(_) => "apply",
             Self::Validate(_) => "validate",
             Self::Search(_) => "search",
+            Self::Similar(_) => "similar",
             Self::Status => "status",
             Self::Schema(_) => "schema",
             Self::Import(command) => command.name(),
@@ -308,6 +311,34 @@ pub(crate) struct SearchArgs {
     /// A ready vector: raw little-endian f32, or .npy; skips the embedder
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub(crate) query_vector: Option<PathBuf>,
+    /// Compare with every entry in full precision, even where the database has an index
+    #[arg(long)]
+    pub(crate) exact: bool,
+}
+
+/// `similar`.
+#[derive(Debug, Args)]
+pub(crate) struct SimilarArgs {
+    /// The entry's id
+    pub(crate) id: String,
+    /// Entries to show at most
+    #[arg(long, short = 'k', value_name = "N")]
+    pub(crate) top_k: Option<String>,
+    /// Lowest cosine similarity that counts, -1 to 1
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) threshold: Option<String>,
+    /// Only this category
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Option<String>,
+    /// Only entries whose metadata holds: KEY=VALUE, also != < <= > >=; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// Which text of the entry, where it has several
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) chunk: u32,
+    /// Where to search: memory, database (PostgreSQL), or hybrid: both, compared
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) search_in: Option<String>,
     /// Compare with every entry in full precision, even where the database has an index
     #[arg(long)]
     pub(crate) exact: bool,

@@ -70,6 +70,12 @@ pub(crate) struct SyncArgs {
     /// Only entries of this category
     #[arg(long, value_name = "NAME")]
     pub(crate) category: Option<String>,
+    /// Only entries that the store has no row or no vector of
+    #[arg(long)]
+    pub(crate) missing: bool,
+    /// Only entries that the store has otherwise than the source; with --missing both kinds
+    #[arg(long)]
+    pub(crate) stale: bool,
     /// Rows that may be deleted, beyond the guard of 20 %
     #[arg(long, value_name = "N|N%")]
     pub(crate) allow_delete: Option<String>,

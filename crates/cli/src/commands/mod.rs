@@ -66,6 +66,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Apply(args) => apply::run(app, args).await,
         Command::Validate(args) => validate::run(app, args).await,
         Command::Search(args) => search::run(app, args).await,
+        Command::Similar(args) => search::similar(app, args).await,
         Command::Status => status::run(app).await,
         Command::Schema(command) => schema::run(app, command).await,
         Command::Import(command) => import::run(app, command).await,

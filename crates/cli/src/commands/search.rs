@@ -13,12 +13,14 @@ use crate::commands::{eval, sync};
 use crate::env;
 use crate::exit::{ExitCode, Failure, usage};
 use crate::parts::{self, Access};
-use crate::settings::{number, predicate};
+use crate::settings::{Origin, number, predicate};
 use crate::wire;
 
 mod place;
+mod similar;
 
 use place::Place;
+pub(crate) use similar::run as similar;
 
 /// Entries one search may ask for.
 const MOST: usize = 1000;
@@ -27,7 +29,6 @@ const MOMENTS: usize = 10;
 
 pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failure> {
     let mut options = options(app, args)?;
-    let asked_for = options.threshold;
     let ready = args.query_vector.as_deref().map(read_vector).transpose()?;
     let text = args
         .text
@@ -40,6 +41,8 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         ));
     }
     let place = Place::of(&app.settings)?;
+    let said = place.threshold(&app.settings.layers)?;
+    let asked_for = said.as_ref().map(|(threshold, _)| *threshold);
     let configured = if ready.is_none() {
         Some(app.embedder()?)
     } else {
@@ -96,13 +99,18 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
         let collection = status.collection(app.collection());
         let pinned = collection.and_then(|collection| collection.active.as_ref());
         // What was asked for counts, else what this version was calibrated to.
-        options.threshold = asked_for.or_else(|| {
-            // Nobody could calibrate what stands in for a store that cannot be opened.
-            let version = collection
-                .filter(|_| degraded.is_none())?
-                .active_version()?;
-            thresholds.of(version)
-        });
+        // Nobody could calibrate what stands in for a store that cannot be opened.
+        let version = collection
+            .filter(|_| degraded.is_none())
+            .and_then(|collection| collection.active_version());
+        options.threshold = match (asked_for, version) {
+            (Some(threshold), version) => {
+                thresholds.doubt(version, said.as_ref());
+                Some(threshold)
+            }
+            (None, Some(version)) => thresholds.of(version),
+            (None, None) => None,
+        };
         let searched = place
             .search(
                 &*store,
@@ -135,7 +143,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
             app.collection()
         );
     }
-    found.log(options.threshold, search);
+    found.log(app.collection(), options.threshold, search);
     tracing::info!(
         "System ready (total startup: {:.1}s)",
         app.started.elapsed().as_secs_f64()
@@ -171,6 +179,22 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<ExitCode, Failur
 struct Thresholds(Option<(VersionId, Option<f32>)>);
 
 impl Thresholds {
+    /// Says, once, that a threshold which was left in the settings is a number for some model, perhaps not this one.
+    fn doubt(&mut self, version: Option<&Version>, said: Option<&(f32, Origin)>) {
+        let (Some(version), Some((threshold, origin))) = (version, said) else {
+            return;
+        };
+        if self.0.is_some() || *origin == Origin::Flag || version.calibration.is_some() {
+            return;
+        }
+        tracing::warn!(
+            "Version {} is not calibrated, and {origin} shows what scores {threshold} or more: scores of other models \
+             lie elsewhere; smart-support eval GOLDEN --calibrate finds where answers begin",
+            version.id.short()
+        );
+        self.0 = Some((version.id.clone(), Some(*threshold)));
+    }
+
     fn of(&mut self, version: &Version) -> Option<f32> {
         if let Some((_, threshold)) = self.0.as_ref().filter(|(id, _)| *id == version.id) {
             return *threshold;
@@ -245,9 +269,6 @@ fn options(app: &App, args: &SearchArgs) -> Result<SearchOptions, Failure> {
             number(text, 1..=MOST)
         })?
         .unwrap_or(3);
-    let threshold = layers.parse(env::THRESHOLD, "a number from -1 to 1", |text| {
-        number(text, -1.0..=1.0)
-    })?;
     let metadata = args
         .filter
         .iter()
@@ -255,7 +276,7 @@ fn options(app: &App, args: &SearchArgs) -> Result<SearchOptions, Failure> {
         .collect::<Result<_, _>>()?;
     Ok(SearchOptions {
         top_k,
-        threshold,
+        threshold: None,
         filter: Filter {
             category: args.category.clone(),
             document: args.document.clone(),

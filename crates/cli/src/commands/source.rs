@@ -6,13 +6,14 @@ use std::time::Instant;
 use embedder_client::{BatchLimits, Meter};
 use faq_source::{SourceLimits, SourceOptions, SourceSnapshot};
 use storage_core::{Check, EmbedText, EmbeddingStore, check_names};
-use sync_engine::{DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
+use sync_engine::{Change, DeleteAllowance, NoProgress, SyncContext, SyncPolicy, prepare};
 
 use crate::app::{self, App};
 use crate::args::SourceArgs;
 use crate::exit::{Failure, usage};
 use crate::parts;
 use crate::settings::{SourceFrom, SourceSettings};
+use crate::wire;
 
 /// A source that was read, and the seconds it took.
 pub(crate) struct ReadSource {
@@ -95,7 +96,7 @@ pub(crate) async fn against_store(
     store: &dyn EmbeddingStore,
     named: &SourceSettings,
     snapshot: SourceSnapshot,
-) -> Result<Check, Failure> {
+) -> Result<Compared, Failure> {
     let total = snapshot.rows.len();
     let rejected = snapshot.rejected().count();
     let context = SyncContext {
@@ -117,18 +118,64 @@ pub(crate) async fn against_store(
     let plan = prepare(&context, app.collection(), snapshot, policy)
         .await?
         .plan;
+    let ids = |which: &dyn Fn(&Change) -> bool| -> Vec<String> {
+        let rows = plan.rows.iter();
+        rows.filter(|row| which(&row.change))
+            .map(|row| row.document.key.document.clone())
+            .collect()
+    };
+    // A row without its vector is as good as not there: nothing finds it.
+    let lacking = |change: &Change| matches!(change, Change::Added | Change::Rebound);
+    let missing = ids(&lacking);
+    let stale = ids(&|change| !lacking(change));
+    let without_vector = plan.count(|change| *change == Change::Rebound);
+    let served = wire::share((total - missing.len().min(total)) as u64, total as u64);
     let detail = format!(
-        "Source and store: {} equal, {} new, {} modified, {} relabelled, {} gone, {rejected} unreadable",
-        plan.unchanged,
+        "Source and store: {} equal, {} new, {} modified, {} relabelled, {} gone, {rejected} unreadable; \
+         coverage {:.1}%{}{}",
+        plan.unchanged - without_vector.min(plan.unchanged),
         plan.added(),
         plan.modified(),
         plan.relabelled() + plan.renamed(),
         plan.deletes.len() + plan.withheld,
+        served * 100.0,
+        named_first("missing", &missing),
+        named_first("stale", &stale),
     );
     let differences = plan.differences() + plan.withheld + plan.failed.len();
     let mut check = Check::compare(check_names::SOURCE, plan.unchanged, total, detail);
     check.ok = differences == 0;
-    Ok(check)
+    Ok(Compared {
+        check,
+        missing,
+        stale,
+        coverage: served,
+    })
+}
+
+/// What comparing a source with a store found.
+pub(crate) struct Compared {
+    pub(crate) check: Check,
+    /// Ids of the source that the store has no row or no vector of.
+    pub(crate) missing: Vec<String>,
+    /// Ids that the store has otherwise than the source.
+    pub(crate) stale: Vec<String>,
+    /// Rows of the source that can be found, as a share of all that can be read.
+    pub(crate) coverage: f64,
+}
+
+/// `; missing: a, b and 3 more`; nothing where there are none.
+fn named_first(what: &str, ids: &[String]) -> String {
+    const NAMED: usize = 10;
+    if ids.is_empty() {
+        return String::new();
+    }
+    let more = match ids.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = ids[..ids.len().min(NAMED)].join(", ");
+    format!("; {what}: {first}{more}")
 }
 
 /// `sheet "FAQ", row 12, column C`, as far as it is known.

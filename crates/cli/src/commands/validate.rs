@@ -41,11 +41,13 @@ pub(crate) async fn check(
         Err(failure) => return Err(failure),
     };
     let mut report = store.check().await?;
+    let mut compared = None;
     if let Some(typed) = typed {
         let named = source::named(app, typed)?;
         let snapshot = source::read(&named)?.snapshot;
-        let check = source::against_store(app, &*store, &named, snapshot).await?;
-        report.checks.push(check);
+        let found = source::against_store(app, &*store, &named, snapshot).await?;
+        report.checks.push(found.check.clone());
+        compared = Some(found);
     }
     if canary {
         report.checks.push(ask_provider(app, store.clone()).await?);
@@ -69,7 +71,13 @@ pub(crate) async fn check(
     } else {
         "\nValidation failed: bring the store up to its source with `smart-support sync`".to_owned()
     });
-    output.document(&wire::Validation::from(&report))?;
+    let mut document = wire::Validation::from(&report);
+    if let Some(found) = compared {
+        document.coverage = Some(found.coverage);
+        document.missing = Some(found.missing);
+        document.stale = Some(found.stale);
+    }
+    output.document(&document)?;
     Ok(exit_code(&report))
 }
 

@@ -432,6 +432,11 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
             flags.push((env::SEARCH_IN, args.search_in.clone()));
             flags.push((env::THRESHOLD, args.threshold.clone()));
         }
+        Command::Similar(args) => {
+            flags.push((env::TOP_K, args.top_k.clone()));
+            flags.push((env::SEARCH_IN, args.search_in.clone()));
+            flags.push((env::THRESHOLD, args.threshold.clone()));
+        }
         Command::Apply(args) => {
             flags.push((env::MAX_REQUESTS, args.max_requests.clone()));
             flags.push((env::MAX_COST, args.max_cost.clone()));

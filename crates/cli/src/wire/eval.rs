@@ -29,6 +29,10 @@ pub(crate) struct Eval {
     pub(crate) top1: f64,
     pub(crate) top3: f64,
     pub(crate) mrr: f64,
+    /// Mean score of the best hit, over the questions that an entry answers and that found one.
+    pub(crate) mean_similarity: Option<f64>,
+    /// Questions that could not be asked at all, as a share of all.
+    pub(crate) error_rate: f64,
     pub(crate) unanswerable: usize,
     pub(crate) by_category: BTreeMap<String, Group>,
     pub(crate) by_language: BTreeMap<String, Group>,

@@ -96,10 +96,12 @@ pub(super) async fn look(app: &App, args: &DoctorArgs, opened: Option<&Opened>) 
     };
     findings.push(
         match source::against_store(app, &**store, &named, snapshot).await {
-            Ok(check) if check.ok => Finding::fine(FRESH, check.detail),
-            Ok(check) => {
-                Finding::fault(FRESH, check.detail, remedy::with_source(app, args, "sync"))
-            }
+            Ok(found) if found.check.ok => Finding::fine(FRESH, found.check.detail),
+            Ok(found) => Finding::fault(
+                FRESH,
+                found.check.detail,
+                remedy::with_source(app, args, "sync"),
+            ),
             Err(failure) => {
                 Finding::failure(FRESH, &failure, "smart-support validate --faq-path FILE")
             }

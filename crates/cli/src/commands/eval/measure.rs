@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use embedder_client::{Embedder, Meter, Purpose, SpendLimits};
+use embedder_client::{EmbedError, EmbedErrorKind, Embedder, Meter, Purpose, SpendLimits};
 use retriever::{
     Calibration, CalibrationError, Comparison, Evaluation, GoldenQuery, SearchIndex, SearchOptions,
     compare, evaluate,
@@ -35,6 +35,8 @@ pub(crate) struct Measured {
     pub(crate) evaluation: Evaluation,
     /// Ids that are right by the file and that the collection does not have.
     pub(crate) unknown_ids: Vec<String>,
+    /// Questions that the provider gave no vector for.
+    pub(crate) failed: usize,
     asked: Asked,
 }
 
@@ -44,7 +46,8 @@ pub(crate) struct Measuring<'a> {
     golden: &'a Golden,
     strict: bool,
     meter: Meter,
-    vectors: BTreeMap<SpaceId, Vec<Embedding>>,
+    /// None for a question that the provider refused.
+    vectors: BTreeMap<SpaceId, Vec<Option<Embedding>>>,
 }
 
 impl<'a> Measuring<'a> {
@@ -104,7 +107,12 @@ impl<'a> Measuring<'a> {
             filter: Filter::default(),
         };
         let mut found = Vec::with_capacity(self.golden.questions.len());
-        for vector in &self.vectors[&version.space] {
+        let vectors = &self.vectors[&version.space];
+        for vector in vectors {
+            let Some(vector) = vector else {
+                found.push(Vec::new());
+                continue;
+            };
             let hits = index.search(vector, &options)?.hits.into_iter();
             let hits: Vec<(String, f32)> = hits
                 .map(|hit| (hit.document.key.document, hit.score))
@@ -124,6 +132,7 @@ impl<'a> Measuring<'a> {
             evaluation: evaluate(&questions, found.iter().map(Vec::as_slice)),
             questions,
             unknown_ids,
+            failed: vectors.iter().filter(|vector| vector.is_none()).count(),
             asked: Asked::new(
                 &self.golden.file,
                 &self.golden.digest,
@@ -133,27 +142,63 @@ impl<'a> Measuring<'a> {
         })
     }
 
-    async fn embed(&self, embedder: &dyn Embedder) -> Result<Vec<Embedding>, Failure> {
+    /// The questions' vectors. One that the provider refuses is a failed search, and no reason not to ask the others.
+    async fn embed(&self, embedder: &dyn Embedder) -> Result<Vec<Option<Embedding>>, Failure> {
         let batch = self.app.settings.batches()?.size;
         let batch = batch.min(embedder.limits().texts).max(1);
         let questions = &self.golden.questions;
         let bars = self.app.output.has_bars();
         let mut counter = Counter::new("Asking questions", questions.len(), bars);
         let mut vectors = Vec::with_capacity(questions.len());
+        let mut refusal = None;
         for questions in questions.chunks(batch) {
             let texts: Vec<String> = questions
                 .iter()
                 .map(|question| normalise(&question.query))
                 .collect();
-            let answer = embedder.embed(&texts, Purpose::Query, &self.meter).await?;
-            vectors.extend(answer.vectors);
+            match embedder.embed(&texts, Purpose::Query, &self.meter).await {
+                Ok(answer) => vectors.extend(answer.vectors.into_iter().map(Some)),
+                Err(error) if is_of_a_text(&error) => {
+                    for text in &texts {
+                        let one = std::slice::from_ref(text);
+                        match embedder.embed(one, Purpose::Query, &self.meter).await {
+                            Ok(answer) => vectors.push(answer.vectors.into_iter().next()),
+                            Err(error) if is_of_a_text(&error) => {
+                                tracing::warn!("A question cannot be asked: {error}");
+                                vectors.push(None);
+                                refusal = Some(error);
+                            }
+                            Err(error) => return Err(error.into()),
+                        }
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
             counter.add(questions.len());
         }
-        Ok(vectors)
+        match refusal {
+            // Not a question is to blame where every one is refused.
+            Some(error) if vectors.iter().all(Option::is_none) => Err(error.into()),
+            _ => Ok(vectors),
+        }
     }
 }
 
+/// Whether one text of a batch may be to blame.
+fn is_of_a_text(error: &EmbedError) -> bool {
+    matches!(
+        error.kind(),
+        EmbedErrorKind::Rejected | EmbedErrorKind::BadAnswer
+    )
+}
+
 impl Measured {
+    /// Searches that failed, as a share of all.
+    pub(super) fn error_rate(&self) -> f64 {
+        let all = self.evaluation.outcomes.len() as u64;
+        1.0 - wire::share(all - self.failed as u64, all)
+    }
+
     /// Says so where a file names entries that the collection does not have.
     pub(super) fn warn_of_unknown_ids(&self, golden: &Golden) {
         if !self.unknown_ids.is_empty() {

@@ -41,6 +41,8 @@ pub(super) fn document(
         top1: overall.top1,
         top3: overall.top3,
         mrr: overall.mrr,
+        mean_similarity: evaluation.mean_similarity,
+        error_rate: measured.error_rate(),
         unanswerable: evaluation.unanswerable,
         by_category: groups(&evaluation.by_category),
         by_language: groups(&evaluation.by_language),
@@ -85,6 +87,14 @@ pub(super) fn print(
     for (name, group) in groups.chain(&evaluation.by_category) {
         line(name, group);
     }
+    let mean = evaluation.mean_similarity;
+    output.print(format!(
+        "\nMean similarity {}, error rate {:.1} %: {} of {} searches failed",
+        mean.map_or_else(|| "none".to_owned(), |mean| format!("{mean:.3}")),
+        measured.error_rate() * 100.0,
+        measured.failed,
+        evaluation.outcomes.len()
+    ));
     if evaluation.unanswerable > 0 {
         output.print(format!(
             "{} questions that no entry answers are in no figure",

@@ -11,12 +11,14 @@ use storage_core::{
 
 use crate::env;
 use crate::exit::{Failure, usage};
-use crate::settings::{Origin, Settings};
+use crate::settings::{Layers, Origin, Settings, number};
 
 /// Where to search, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     kind: Kind,
+    /// Whether somebody said where.
+    chosen: bool,
     origin: Origin,
 }
 
@@ -43,6 +45,7 @@ impl Place {
     pub(super) fn memory() -> Self {
         Self {
             kind: Kind::Memory,
+            chosen: false,
             origin: Origin::Default,
         }
     }
@@ -75,7 +78,32 @@ impl Place {
             Some(kind) if allowed != Some(false) || origin == Origin::Flag => kind,
             _ => Kind::Memory,
         };
-        Ok(Self { kind, origin })
+        Ok(Self {
+            kind,
+            chosen: asked.is_some() || allowed == Some(false),
+            origin,
+        })
+    }
+
+    /// The lowest score that counts there by the settings, and who says so. What other programs set for the imported
+    /// store is meant where the search is in memory because somebody chose that.
+    pub(super) fn threshold(&self, layers: &Layers) -> Result<Option<(f32, Origin)>, Failure> {
+        let read = |key| {
+            let score = layers.parse(key, "a number from -1 to 1", |text| {
+                number(text, -1.0..=1.0)
+            });
+            score.map(|score| Some((score?, layers.get(key)?.origin.clone())))
+        };
+        let (general, imported) = (read(env::THRESHOLD)?, read(env::CHROMA_THRESHOLD)?);
+        let typed = general
+            .as_ref()
+            .is_some_and(|(_, origin)| *origin == Origin::Flag);
+        Ok(match self.kind {
+            _ if typed => general,
+            Kind::Memory if self.chosen => imported.or(general),
+            Kind::Memory => general.or(imported),
+            Kind::Database | Kind::Hybrid => general,
+        })
     }
 
     /// Refuses a store that cannot search there.
@@ -145,7 +173,7 @@ impl Place {
 
 impl Found {
     /// Says what was done, in the words that people search their logs for.
-    pub(super) fn log(&self, threshold: Option<f32>, took: Duration) {
+    pub(super) fn log(&self, collection: &CollectionName, threshold: Option<f32>, took: Duration) {
         if self.mode != "database" {
             tracing::info!(
                 "Loaded {} embeddings in {:.2}s",
@@ -153,15 +181,29 @@ impl Found {
                 took.as_secs_f64()
             );
         }
-        if self.mode != "exact" {
-            let count = self.hits.len();
-            match threshold {
-                Some(threshold) => tracing::info!(
-                    "pgvector search found {count} products (similarity >= {threshold})"
-                ),
-                None => tracing::info!("pgvector search found {count} products"),
+        let place = match self.mode {
+            "exact" => "memory",
+            _ => "pgvector",
+        };
+        let (count, noun) = (self.hits.len(), noun(collection.as_str()));
+        match threshold {
+            Some(threshold) => {
+                tracing::info!("{place} search found {count} {noun} (similarity >= {threshold})");
             }
+            None => tracing::info!("{place} search found {count} {noun}"),
         }
+    }
+}
+
+/// What the things in a collection are called: by its name, where that is a plural such as `products`.
+fn noun(collection: &str) -> &str {
+    let is_word = collection.chars().all(char::is_alphabetic);
+    let is_plural =
+        collection.len() > 3 && collection.ends_with('s') && !collection.ends_with("ss");
+    if is_word && is_plural {
+        collection
+    } else {
+        "entries"
     }
 }
 

@@ -169,6 +169,8 @@ impl Body {
             only,
             category,
             force,
+            missing,
+            stale,
         } = &self.policy;
         for (name, value) in [
             ("--sheet", sheet),
@@ -185,15 +187,20 @@ impl Body {
             flag("--only", id);
         }
         flag("--plan-out", &file.display().to_string());
-        if *force {
-            words.push("--force-recompute".to_owned());
+        for (given, name) in [
+            (force, "--force-recompute"),
+            (missing, "--missing"),
+            (stale, "--stale"),
+        ] {
+            if *given {
+                words.push(name.to_owned());
+            }
         }
         words.join(" ")
     }
 }
 
-/// Whether a plan of this can be written there and carried out later at all.
-/// Gives the source's file.
+/// Whether a plan of this can be written there and carried out later at all; gives the source's file.
 pub(super) fn check<'a>(
     app: &App,
     request: &'a Request<'_>,

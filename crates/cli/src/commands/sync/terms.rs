@@ -17,6 +17,10 @@ pub(super) struct PolicyWords {
     pub(super) only: Vec<String>,
     pub(super) category: Option<String>,
     pub(super) force: bool,
+    #[serde(default)]
+    pub(super) missing: bool,
+    #[serde(default)]
+    pub(super) stale: bool,
 }
 
 impl PolicyWords {
@@ -26,6 +30,8 @@ impl PolicyWords {
             only: args.only.clone(),
             category: args.category.clone(),
             force: args.force_recompute,
+            missing: args.missing,
+            stale: args.stale,
         }
     }
 }
@@ -61,6 +67,8 @@ pub(super) fn policy(
         selection: Selection {
             ids: words.only.iter().cloned().collect(),
             category: words.category.clone(),
+            missing: words.missing,
+            stale: words.stale,
         },
         force_recompute: words.force,
         embed_text,
