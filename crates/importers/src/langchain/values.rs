@@ -159,6 +159,3 @@ fn decimal(bytes: &[u8]) -> Option<String> {
     digits.reverse();
     String::from_utf8(digits).ok()
 }
-
-#[cfg(test)]
-mod tests;
