@@ -13,7 +13,7 @@ pub struct Target {
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self {
             name: "xlsx",
             run: crate::xlsx,
@@ -33,6 +33,22 @@ impl Target {
         Self {
             name: "sqlite_open",
             run: crate::sqlite_open,
+        },
+        Self {
+            name: "faiss",
+            run: crate::faiss,
+        },
+        Self {
+            name: "pickle",
+            run: crate::pickle,
+        },
+        Self {
+            name: "metadata",
+            run: crate::metadata,
+        },
+        Self {
+            name: "npy",
+            run: crate::npy,
         },
     ];
 }

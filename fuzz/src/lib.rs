@@ -10,6 +10,7 @@
 )]
 
 mod corpus;
+mod import;
 pub mod mutate;
 mod panics;
 mod settings;
@@ -17,6 +18,7 @@ mod source;
 mod store;
 
 pub use corpus::{Target, inputs};
+pub use import::{faiss, metadata, npy, pickle};
 pub use panics::{is_contained, own_panics, watch_panics};
 pub use settings::settings;
 pub use source::{csv, jsonl, xlsx};

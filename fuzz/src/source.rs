@@ -60,7 +60,7 @@ fn check(snapshot: &SourceSnapshot, limits: &SourceLimits) {
 }
 
 /// What is shown to a person is one line, and no bytes of the file steer the terminal.
-fn one_line(message: &str) {
+pub(crate) fn one_line(message: &str) {
     assert!(!message.is_empty());
     assert!(
         !message.chars().any(char::is_control),

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
-use fuzz::mutate::{self, Random, SETTINGS_WORDS, TEXT_WORDS, WORKBOOK_WORDS};
+use fuzz::mutate::{
+    self, INDEX_WORDS, PICKLE_WORDS, ROW_WORDS, Random, SETTINGS_WORDS, TEXT_WORDS, WORKBOOK_WORDS,
+};
 use fuzz::{Target, inputs};
 
 struct Counting;
@@ -141,4 +143,24 @@ fn five_hundred_mutated_stores() {
         500,
         &[b"\0", b"\xff\xff\xff\xff", b"SELECT", b"sqlite_master"],
     );
+}
+
+#[test]
+fn five_hundred_mutated_indexes() {
+    run("faiss", 500, INDEX_WORDS);
+}
+
+#[test]
+fn five_hundred_mutated_pickles() {
+    run("pickle", 500, PICKLE_WORDS);
+}
+
+#[test]
+fn five_hundred_mutated_rows_of_indexes() {
+    run("metadata", 500, ROW_WORDS);
+}
+
+#[test]
+fn five_hundred_mutated_matrices() {
+    run("npy", 500, ROW_WORDS);
 }

@@ -51,6 +51,26 @@ fn sqlite_open() {
     replay("sqlite_open");
 }
 
+#[test]
+fn faiss() {
+    replay("faiss");
+}
+
+#[test]
+fn pickle() {
+    replay("pickle");
+}
+
+#[test]
+fn metadata() {
+    replay("metadata");
+}
+
+#[test]
+fn npy() {
+    replay("npy");
+}
+
 /// A directory of inputs that no target replays would be forgotten.
 #[test]
 fn every_directory_of_inputs_belongs_to_a_target() {

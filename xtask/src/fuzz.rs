@@ -16,7 +16,17 @@ use crate::process;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "fuzz";
-const TARGETS: [&str; 5] = ["xlsx", "csv", "jsonl", "settings", "sqlite_open"];
+const TARGETS: [&str; 9] = [
+    "xlsx",
+    "csv",
+    "jsonl",
+    "settings",
+    "sqlite_open",
+    "faiss",
+    "pickle",
+    "metadata",
+    "npy",
+];
 
 /// What libFuzzer needs compiled in: counters for edges, a table of places, and the operands of comparisons.
 const FLAGS: [&str; 7] = [

@@ -106,7 +106,11 @@ impl Table {
         let model = match (wanted, mixed) {
             (Some(wanted), true) if models.contains(wanted) => Some(wanted.to_owned()),
             (_, true) => {
-                let names = models.iter().take(EXAMPLES).copied().collect::<Vec<_>>();
+                let names = models
+                    .iter()
+                    .take(EXAMPLES)
+                    .map(|name| shown(name))
+                    .collect::<Vec<_>>();
                 return Err(json.unsupported(format_args!(
                     "the rows name {} embedding models ({}), say with `--model NAME` whose vectors are meant",
                     models.len(),
@@ -171,7 +175,8 @@ impl Table {
             && of != metric
         {
             notes.push(format!(
-                "the metadata says that distances are {said:?}, and the index compares by {}",
+                "the metadata says that distances are `{}`, and the index compares by {}",
+                shown(said),
                 metric.as_str()
             ));
         }
@@ -244,7 +249,11 @@ impl Table {
         if let (true, Some(wanted), Some(found)) = (self.mixed, &self.model, &row.embedding_model)
             && wanted != found
         {
-            return Err(format!("its vector is of {found}, and {wanted} is meant"));
+            return Err(format!(
+                "its vector is of {}, and {} is meant",
+                shown(found),
+                shown(wanted)
+            ));
         }
         let mut metadata = row.metadata.clone();
         metadata.insert(
@@ -268,6 +277,17 @@ impl Table {
             None => Ok(record),
         }
     }
+}
+
+/// A name out of a file, in a message: without what steers a terminal, and not without end.
+fn shown(name: &str) -> String {
+    name.chars()
+        .take(60)
+        .map(|character| match character.is_control() {
+            true => char::REPLACEMENT_CHARACTER,
+            false => character,
+        })
+        .collect()
 }
 
 fn fault(row: &Row, reason: String) -> ImportFault {

@@ -215,6 +215,11 @@ impl Parser<'_> {
         let mut present = header.total;
         if self.salvage && bytes > self.scanner.left() {
             present = self.scanner.left() / size;
+            if present == 0 {
+                return Err(self
+                    .scanner
+                    .damaged("the file ends before its first vector"));
+            }
             self.scanner.skip(self.scanner.left())?;
             self.missing = Some(format!(
                 "the file ends after {present} of {} vectors",
