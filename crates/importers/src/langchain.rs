@@ -17,7 +17,7 @@ use crate::faiss::{Index, Step};
 use crate::reading::{Outlet, SourceFile, Stop, fault_in_texts, stream};
 
 /// A pickle is read whole.
-const LARGEST: u64 = 64 << 20;
+const LARGEST: u64 = 48 << 20;
 
 /// What a document of the docstore says.
 #[derive(Debug, PartialEq)]

@@ -1,12 +1,12 @@
 //! The pickle: a docstore and a map, as LangChain's classes write their state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use storage_core::MetadataValue;
 
 use crate::pickle::{self, Limits, Node, Reason, Value};
 
-use super::values::{self, Dropped};
+use super::values::{self, Dropped, Odd, Room};
 use super::{Document, Folder};
 
 /// The classes of such a pickle. What they are is known by their names; nothing of them is run.
@@ -25,9 +25,9 @@ const CLASSES: &[(&str, &str)] = &[
 const DOCSTORE: &str = "InMemoryDocstore";
 const DOCUMENT: &str = "Document";
 
-/// Memory for what is built, and for what shared parts unfold to.
-const MOST_MEMORY: u64 = 96 << 20;
-const MOST_UNFOLDED: u64 = 96 << 20;
+/// Memory for what the pickle builds, and for the documents that are made of it.
+const MOST_MEMORY: u64 = 80 << 20;
+const MOST_HELD: u64 = 80 << 20;
 
 /// Why a pickle is not read.
 #[derive(Debug)]
@@ -42,7 +42,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Folder, Refusal> {
     let usual = Limits::for_length(bytes.len() as u64);
     let limits = Limits {
         memory: usual.memory.min(MOST_MEMORY),
-        unfolded: usual.unfolded.min(MOST_UNFOLDED),
         ..usual
     };
     let pickle = pickle::read(bytes, CLASSES, limits).map_err(|error| {
@@ -82,24 +81,36 @@ pub(super) fn read(bytes: &[u8]) -> Result<Folder, Refusal> {
         .ok_or_else(|| form("its second part is no map of positions"))?;
     let mut folder = Folder::default();
     let mut left_out = LeftOut::default();
+    let mut room = Room::new(MOST_HELD);
     for (id, node) in entries {
         let id = id
             .text()
             .ok_or_else(|| form("an id of its docstore is no text"))?;
-        let document = document(node, &mut left_out);
+        let document = match document(node, &mut left_out, &mut room) {
+            Ok(document) => Ok(document),
+            Err(Fault::Odd(reason)) => Err(reason),
+            Err(Fault::Full) => return Err(full()),
+        };
         folder.documents.insert(id.to_owned(), document);
     }
-    folder.map = HashMap::with_capacity(positions.len());
     for (position, id) in positions {
         let (Some(position), Some(id)) = (position.int(), id.text()) else {
             return Err(form("its map is not from numbers to texts"));
         };
         let position =
             u64::try_from(position).map_err(|_| form("its map has a position below 0"))?;
+        room.take(id.len()).map_err(|_| full())?;
         folder.map.insert(position, id.to_owned());
     }
     folder.notes = left_out.notes();
     Ok(folder)
+}
+
+fn full() -> Refusal {
+    Refusal::TooLarge(format!(
+        "the documents take more than {} MiB, export them and import them with `smart-support import vectors`",
+        MOST_HELD >> 20
+    ))
 }
 
 /// The fields of an instance: pydantic puts them under `__dict__`.
@@ -108,38 +119,62 @@ fn fields<'p, 'a>(state: Node<'p, 'a>) -> Option<Node<'p, 'a>> {
     Some(state.get("__dict__").unwrap_or(state))
 }
 
-fn document(node: Node<'_, '_>, left_out: &mut LeftOut) -> Result<Document, String> {
+/// Why there is no document.
+enum Fault {
+    /// It is not as it should be.
+    Odd(String),
+    /// All of them together are too much.
+    Full,
+}
+
+impl From<&str> for Fault {
+    fn from(reason: &str) -> Self {
+        Self::Odd(reason.to_owned())
+    }
+}
+
+fn document(
+    node: Node<'_, '_>,
+    left_out: &mut LeftOut,
+    room: &mut Room,
+) -> Result<Document, Fault> {
     if node.class().is_none_or(|(_, name)| name != DOCUMENT) {
-        return Err("its entry in the docstore is no document".to_owned());
+        return Err("its entry in the docstore is no document".into());
     }
     let fields = node
         .state()
         .and_then(fields)
         .ok_or("its document has no fields")?;
     let text = match fields.get("page_content").map(Node::value) {
-        Some(Value::Text(text)) => text.to_owned(),
+        Some(Value::Text(text)) => text,
         Some(Value::NotText(_)) => {
-            return Err("its text is not Unicode (half of a surrogate pair)".to_owned());
+            return Err("its text is not Unicode (half of a surrogate pair)".into());
         }
-        _ => return Err("its document has no `page_content`".to_owned()),
+        _ => return Err("its document has no `page_content`".into()),
     };
+    room.take(text.len()).map_err(|_| Fault::Full)?;
     let mut metadata = BTreeMap::new();
     if let Some(found) = fields.get("metadata").filter(|found| !found.is_none()) {
         let entries = found.entries().ok_or("its metadata is no dict")?;
         for (key, value) in entries {
             let key = values::key(key).ok_or("a key of its metadata is no text")?;
-            match values::json(value) {
+            room.take(key.len()).map_err(|_| Fault::Full)?;
+            match values::json(value, room) {
                 Ok(serde_json::Value::Null) => left_out.none += 1,
                 Ok(json) => {
                     if let Some(value) = MetadataValue::or_json_text(json) {
                         metadata.insert(key, value);
                     }
                 }
-                Err(dropped) => left_out.add(key, dropped),
+                Err(Odd::Dropped(dropped)) => left_out.add(key, dropped),
+                Err(Odd::Full) => return Err(Fault::Full),
             }
         }
     }
-    Ok(Document { text, metadata })
+    Ok(Document {
+        text: text.to_owned(),
+        metadata,
+    })
 }
 
 /// Values that metadata has no place for.

@@ -13,6 +13,39 @@ pub(super) enum Dropped {
     Instance,
 }
 
+/// Why a value is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    /// Metadata has no place for it.
+    Dropped(Dropped),
+    /// All values together are too much.
+    Full,
+}
+
+impl From<Dropped> for Odd {
+    fn from(dropped: Dropped) -> Self {
+        Self::Dropped(dropped)
+    }
+}
+
+/// Bytes that values may still take. A pickle may use one long list a thousand times; here each use is a list.
+#[derive(Debug)]
+pub(super) struct Room(u64);
+
+impl Room {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// Takes room for one value with so many bytes of text.
+    pub(super) fn take(&mut self, text: usize) -> Result<(), Odd> {
+        // A value takes 32 bytes, with its place in a list or a map up to a hundred.
+        let bytes = 100 + text as u64;
+        self.0 = self.0.checked_sub(bytes).ok_or(Odd::Full)?;
+        Ok(())
+    }
+}
+
 impl Dropped {
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +70,8 @@ pub(super) fn key(node: Node<'_, '_>) -> Option<String> {
 }
 
 /// A value as JSON; how deep it nests is the pickle reader's business.
-pub(super) fn json(node: Node<'_, '_>) -> Result<Json, Dropped> {
+pub(super) fn json(node: Node<'_, '_>, room: &mut Room) -> Result<Json, Odd> {
+    room.take(node.text().map_or(0, str::len))?;
     Ok(match node.value() {
         Value::None => Json::Null,
         Value::Bool(value) => Json::Bool(value),
@@ -48,27 +82,30 @@ pub(super) fn json(node: Node<'_, '_>) -> Result<Json, Dropped> {
             None => Json::String(number.to_string()),
         },
         Value::Text(text) => Json::String(text.to_owned()),
-        Value::NotText(_) => return Err(Dropped::NotUnicode),
-        Value::Bytes(_) => return Err(Dropped::Bytes),
-        Value::Object(_) => object(node)?,
+        Value::NotText(_) => return Err(Dropped::NotUnicode.into()),
+        Value::Bytes(_) => return Err(Dropped::Bytes.into()),
+        Value::Object(_) => object(node, room)?,
     })
 }
 
-fn object(node: Node<'_, '_>) -> Result<Json, Dropped> {
+fn object(node: Node<'_, '_>, room: &mut Room) -> Result<Json, Odd> {
     if let Some(items) = node.items() {
         return items
-            .map(json)
+            .map(|item| json(item, room))
             .collect::<Result<Vec<_>, _>>()
             .map(Json::Array);
     }
     if let Some(entries) = node.entries() {
         let mut object = Map::new();
         for (name, value) in entries {
-            object.insert(key(name).ok_or(Dropped::Instance)?, json(value)?);
+            let name = key(name).ok_or(Dropped::Instance)?;
+            room.take(name.len())?;
+            object.insert(name, json(value, room)?);
         }
         return Ok(Json::Object(object));
     }
-    time(node).map(Json::String).ok_or(Dropped::Instance)
+    let time = time(node).ok_or(Dropped::Instance)?;
+    Ok(Json::String(time))
 }
 
 /// A date or a time, as `isoformat` writes it.

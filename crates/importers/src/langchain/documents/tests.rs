@@ -266,3 +266,20 @@ fn what_is_no_folder_is_refused() {
     }
     assert!(matches!(read(b""), Err(Refusal::Damaged(_))));
 }
+
+/// Every document with the same list of a thousand lists: a small file that would fill the memory when it is walked.
+#[test]
+fn a_list_that_is_used_a_thousand_times_is_refused() {
+    let shared = [b"](", &int(7).repeat(1_000)[..], b"e\x94"].concat();
+    let mut documents = vec![(text("a"), document_with(&[(text("k"), shared)]))];
+    for number in 0..2_000 {
+        let again = document_with(&[(text("k"), b"h\0".to_vec())]);
+        documents.push((text(&number.to_string()), again));
+    }
+    let pickle = folder_of(&documents);
+    assert!(pickle.len() < 1 << 20);
+    let Err(Refusal::TooLarge(message)) = read(&pickle) else {
+        panic!("it is read");
+    };
+    assert!(message.contains("80 MiB"), "{message}");
+}
