@@ -2,6 +2,7 @@
 
 mod damage;
 mod metadata;
+mod shapes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
