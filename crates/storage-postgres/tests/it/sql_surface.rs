@@ -1,8 +1,9 @@
 //! What people who speak SQL can do, and what becomes of what they write.
 
+use futures_util::TryStreamExt;
 use storage_core::testing::fixture::{self, Made, faq};
 use storage_core::{
-    EmbeddingStore, IntegrityReport, MetadataValue, NearestNeighbours, check_names,
+    EmbeddingStore, IntegrityReport, MetadataValue, NearestNeighbours, UndoPolicy, check_names,
 };
 use storage_postgres::PostgresStore;
 
@@ -403,4 +404,58 @@ async fn coverage_and_freshness_count_what_is_missing() {
         .await;
     let shown: Vec<&str> = rows[0].iter().filter_map(Option::as_deref).collect();
     assert_eq!(shown, ["4", "1", "one"]);
+}
+
+#[tokio::test]
+async fn a_row_written_by_sql_comes_back_when_the_import_that_replaced_it_is_undone() {
+    if server::url().is_none() {
+        return;
+    }
+    let schema = Schema::new();
+    let (store, one) = filled(&schema, 2).await;
+    let written = format!(
+        "SELECT upsert_embedding('mine', 'Своя строка', '{{\"year\": 2023}}', {})",
+        literal("mine")
+    );
+    schema.sql(&written).await;
+    let before = store.documents(&[fixture::key("mine")]).await.unwrap();
+    let sql = fixture::run("moving");
+    let text = fixture::document("mine", "Иначе?", "Да.");
+    fixture::put(&store, &one, std::slice::from_ref(&text)).await;
+    let mut changes = fixture::change(fixture::generation(&store, &faq()).await);
+    changes.undo = UndoPolicy::Keep;
+    changes.run = sql.clone();
+    changes.deletes = vec![text.key.clone()];
+    changes.upserts = vec![fixture::row(&text, &[&one])];
+    store.apply(changes).await.unwrap();
+    assert_eq!(
+        store
+            .prune(storage_core::Timestamp(i64::MAX))
+            .await
+            .unwrap(),
+        0
+    );
+
+    let (base, mut told) = store.undo(&faq(), &sql).await.unwrap();
+    let row = told.remove(0).replaced.unwrap();
+    assert_eq!(row.document(), &before[0]);
+    assert_eq!(row.vectors().len(), 1);
+    let mut undo = fixture::change(base);
+    undo.undo = UndoPolicy::Of(sql);
+    undo.deletes = vec![text.key.clone()];
+    undo.upserts = vec![row];
+    store.apply(undo).await.unwrap();
+    let found = store.documents(&[text.key]).await.unwrap();
+    assert_eq!(found, before);
+    let nearest = store
+        .scan(&faq(), None, storage_core::Filter::default())
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap();
+    let mine = nearest.iter().find(|found| found.document == before[0]);
+    assert_eq!(
+        mine.unwrap().embedding,
+        fixture::embedding("mine", fixture::DIMENSIONS)
+    );
+    assert_sound(&store.check().await.unwrap());
 }

@@ -12,5 +12,6 @@ mod damage;
 mod model;
 mod places;
 mod schema;
+mod undo;
 mod whole;
 mod writers;
