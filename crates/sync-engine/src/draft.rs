@@ -274,7 +274,7 @@ impl Draft {
                 .collect();
         }
         if self.policy.force_recompute {
-            plan.rebind(documents, &self.stored.fingerprints);
+            plan.rebind(documents, &self.stored.fingerprints)?;
         }
         plan.activate =
             !plan.rows.is_empty() && (self.policy.force_recompute || !self.stored.has_active);

@@ -93,7 +93,14 @@ impl SyncPlan {
     }
 
     /// Rows that this source does not speak of must follow the collection into the new version.
-    pub(super) fn rebind(&mut self, documents: Vec<Document>, fingerprints: &[Fingerprint]) {
+    ///
+    /// # Errors
+    /// `Model` when some of them have no text: they were imported without one, and stay in the version they are in.
+    pub(super) fn rebind(
+        &mut self,
+        documents: Vec<Document>,
+        fingerprints: &[Fingerprint],
+    ) -> Result<(), SyncError> {
         let spoken_of: HashSet<&DocumentKey> = self
             .rows
             .iter()
@@ -104,20 +111,38 @@ impl SyncPlan {
             .chain(&self.deletes)
             .collect();
         let stored: HashSet<&DocumentKey> = fingerprints.iter().map(|row| &row.key).collect();
-        let rest: Vec<PlannedRow> = documents
-            .into_iter()
-            .filter(|document| stored.contains(&document.key) && !spoken_of.contains(&document.key))
-            .map(|document| {
-                let input = InputHash::of(&self.embed_text.render(&document));
-                PlannedRow {
-                    document: Box::new(document),
-                    input,
-                    vector: None,
-                    change: Change::Rebound,
-                }
-            })
-            .collect();
+        let mut rest = Vec::new();
+        let mut textless = Vec::new();
+        for document in documents {
+            if !stored.contains(&document.key) || spoken_of.contains(&document.key) {
+                continue;
+            }
+            let text = self.embed_text.render(&document);
+            if text.is_empty() {
+                textless.push(document.key.document);
+                continue;
+            }
+            rest.push(PlannedRow {
+                document: Box::new(document),
+                input: InputHash::of(&text),
+                vector: None,
+                change: Change::Rebound,
+            });
+        }
+        if let Some(first) = textless.first() {
+            return Err(SyncError::new(
+                SyncErrorKind::Model,
+                format!(
+                    "{} rows of collection {} have no text that could be embedded anew ({first}, …): they were imported \
+                     without one. Undo that import with `smart-support import rollback RUN`, or sync into another \
+                     collection with --collection NAME",
+                    textless.len(),
+                    self.collection
+                ),
+            ));
+        }
         self.rows.extend(rest);
+        Ok(())
     }
 }
 

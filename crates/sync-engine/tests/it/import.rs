@@ -13,7 +13,7 @@ use storage_core::{
 };
 use sync_engine::{
     FieldMap, ImportContext, ImportOptions, ImportReport, ModelCheck, NoImportProgress, SyncError,
-    SyncErrorKind, import, rollback_import,
+    SyncErrorKind, SyncPolicy, import, rollback_import,
 };
 
 use crate::world::{World, faq, row, snapshot, with_ids};
@@ -518,4 +518,32 @@ async fn a_rehearsal_writes_nothing_and_counts_everything() {
     let status = world.store.status().await.unwrap();
     assert!(status.spaces.is_empty() && status.collections.is_empty());
     assert!(world.store.ledger().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_recompute_refuses_rows_that_have_no_text_to_embed() {
+    let world = World::new();
+    world
+        .sync(snapshot("faq.csv", with_ids(vec![row("q", "a")])))
+        .await;
+    let told = ImportOptions {
+        model: Some("m".to_owned()),
+        ..options()
+    };
+    let mut textless = record("z", None, 0.0);
+    textless.embedding = Embedding::new(vec![1.0; 32]).unwrap();
+    let source = Legacy::new("old", vec![Imported::Record(Box::new(textless))]);
+    run(&world, &of_width(source, 32), &told, "r1")
+        .await
+        .unwrap();
+    let before = world.rows().await;
+    let forced = SyncPolicy {
+        force_recompute: true,
+        ..SyncPolicy::default()
+    };
+    let again = snapshot("faq.csv", with_ids(vec![row("q", "a")]));
+    let error = world.sync_with(again, forced).await.unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::Model);
+    assert!(error.to_string().contains("import rollback"), "{error}");
+    assert_eq!(world.rows().await, before);
 }

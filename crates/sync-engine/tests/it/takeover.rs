@@ -2,7 +2,7 @@
 
 use storage_core::{
     Binding, ChangeSet, ContentHash, Embedding, EmbeddingStore, Fingerprint, MetadataValue, RunId,
-    Spend, StoredVector, Timestamp, VectorKey,
+    Spend, StoredVector, Timestamp, UndoPolicy, VectorKey,
 };
 use sync_engine::{Selection, SyncErrorKind, SyncPolicy};
 
@@ -112,6 +112,7 @@ async fn an_unchanged_text_keeps_the_very_vector_that_was_imported() {
         register: None,
         complete: None,
         activate: None,
+        undo: UndoPolicy::Forget,
         run: RunId::new("import").unwrap(),
         applied_at: now,
     };
