@@ -8,9 +8,12 @@ mod catalogue;
 mod damage;
 mod database;
 mod hnsw;
+#[cfg(feature = "chroma-http")]
+pub mod http;
 mod ids;
 mod index;
 mod metadata;
+mod names;
 mod place;
 mod plan;
 mod read;

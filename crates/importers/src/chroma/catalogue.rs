@@ -1,6 +1,5 @@
 //! Which collections a directory holds, and which of them are meant.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +10,9 @@ use storage_core::{ImportError, ImportErrorKind, Metric};
 use super::ChromaOptions;
 use super::damage::sqlite;
 use super::database::columns;
+use super::names::{self, DEFAULT_DATABASE, DEFAULT_TENANT, Name};
 use super::space::{self, Places};
 
-const DEFAULT_DATABASE: &str = "default_database";
-const DEFAULT_TENANT: &str = "default_tenant";
 const INDEX: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
 
 /// Files of an index that are read.
@@ -25,16 +23,11 @@ const INDEX_FILES: [&str; 4] = [
     "length.bin",
 ];
 
-/// As many names as a message lists.
-const LISTED: usize = 20;
-
 /// A collection, as the tables describe it.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) id: String,
-    name: String,
-    database: String,
-    tenant: String,
+    pub(super) name: Name,
     /// Its name, with the database before it where another collection has the same.
     pub(super) title: String,
     /// Numbers per vector; `None` while nothing was ever written.
@@ -79,25 +72,10 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<Entry>, ImportError> {
     for listed in rows(connection)? {
         entries.push(describe(connection, listed)?);
     }
-    let mut times = HashMap::new();
-    for entry in &entries {
-        *times.entry(entry.name.clone()).or_insert(0) += 1;
-    }
-    for entry in &mut entries {
-        // The plain name stays with the place where people put collections without thinking of databases.
-        let default = entry.database == DEFAULT_DATABASE && entry.tenant == DEFAULT_TENANT;
-        if times[&entry.name] > 1 {
-            if !default {
-                entry.title = match &*entry.tenant {
-                    DEFAULT_TENANT => format!("{}/{}", entry.database, entry.name),
-                    tenant => format!("{tenant}/{}/{}", entry.database, entry.name),
-                };
-            }
-            entry.notes.push(format!(
-                "several databases have a collection `{}`; this is the one of database `{}`, tenant `{}`",
-                entry.name, entry.database, entry.tenant
-            ));
-        }
+    let titles = names::titles(&entries.iter().map(|entry| &entry.name).collect::<Vec<_>>());
+    for (entry, (title, note)) in entries.iter_mut().zip(titles) {
+        entry.title = title;
+        entry.notes.extend(note);
     }
     Ok(entries)
 }
@@ -227,9 +205,11 @@ fn describe(connection: &Connection, listed: Listed) -> Result<Entry, ImportErro
         notes: space::embedding_function(&places).into_iter().collect(),
         title: listed.name.clone(),
         id: listed.id,
-        name: listed.name,
-        database: listed.database,
-        tenant: listed.tenant,
+        name: Name {
+            tenant: listed.tenant,
+            database: listed.database,
+            name: listed.name,
+        },
         dimensions,
         metric,
         metadata_segment,
@@ -279,103 +259,37 @@ fn space_of(
 /// # Errors
 /// `NotFound` for a name that none has, with the names there are.
 pub(super) fn select(
-    entries: Vec<Entry>,
+    mut entries: Vec<Entry>,
     options: &ChromaOptions,
     directory: &Path,
 ) -> Result<Vec<Entry>, ImportError> {
-    let missing = |what: &str, wanted: &str, there: Vec<&str>| {
-        Err(ImportError::new(
-            ImportErrorKind::NotFound,
-            format!(
-                "no {what} `{wanted}` in {}{}",
-                directory.display(),
-                alternatives(wanted, there)
-            ),
-        ))
-    };
+    let place = directory.display().to_string();
     if entries.is_empty() {
         return Err(ImportError::new(
             ImportErrorKind::NotFound,
-            format!("there is no collection in {}", directory.display()),
+            format!("there is no collection in {place}"),
         ));
     }
-    for (what, wanted, field) in [
-        (
-            "tenant",
-            &options.tenant,
-            (|entry| &entry.tenant) as fn(&Entry) -> &String,
-        ),
-        ("database", &options.database, |entry| &entry.database),
-    ] {
-        if let Some(wanted) = wanted
-            && !entries.iter().any(|entry| field(entry) == wanted)
-        {
-            let mut there: Vec<&str> = entries.iter().map(|entry| &**field(entry)).collect();
+    type Field = fn(&Entry) -> &str;
+    let fields: [(&str, &Option<String>, Field); 2] = [
+        ("tenant", &options.tenant, |entry| &entry.name.tenant),
+        ("database", &options.database, |entry| &entry.name.database),
+    ];
+    for (what, wanted, field) in fields {
+        let Some(wanted) = wanted else {
+            continue;
+        };
+        if !entries.iter().any(|entry| field(entry) == wanted) {
+            let mut there: Vec<&str> = entries.iter().map(field).collect();
             there.dedup();
-            return missing(what, wanted, there);
+            return Err(names::missing(what, wanted, there, &place));
         }
+        entries.retain(|entry| field(entry) == wanted);
     }
-    let entries: Vec<Entry> = entries
-        .into_iter()
-        .filter(|entry| {
-            options
-                .tenant
-                .as_ref()
-                .is_none_or(|tenant| *tenant == entry.tenant)
-                && options
-                    .database
-                    .as_ref()
-                    .is_none_or(|database| *database == entry.database)
-        })
-        .collect();
-    for wanted in &options.collections {
-        if !entries.iter().any(|entry| is_called(entry, wanted)) {
-            let there = entries.iter().map(|entry| &*entry.title).collect();
-            return missing("collection", wanted, there);
-        }
-    }
-    let all = options.collections.is_empty();
-    Ok(entries
-        .into_iter()
-        .filter(|entry| {
-            all || options
-                .collections
-                .iter()
-                .any(|wanted| is_called(entry, wanted))
-        })
-        .collect())
-}
-
-fn is_called(entry: &Entry, wanted: &str) -> bool {
-    wanted == entry.name
-        || wanted == format!("{}/{}", entry.database, entry.name)
-        || wanted == format!("{}/{}/{}", entry.tenant, entry.database, entry.name)
-}
-
-/// What could have been meant, and what there is.
-pub(super) fn alternatives(wanted: &str, there: Vec<&str>) -> String {
-    let near = there
-        .iter()
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase()),
-                *name,
-            )
-        })
-        .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 4)
-        .min();
-    let near = near.map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"));
-    if there.is_empty() {
-        return near;
-    }
-    let mut names = there
-        .iter()
-        .take(LISTED)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if there.len() > LISTED {
-        names.push_str(&format!(" and {} more", there.len() - LISTED));
-    }
-    format!("{near}; there are: {names}")
+    names::select(
+        entries,
+        |entry| (&entry.name, &entry.title),
+        &options.collections,
+        &place,
+    )
 }
