@@ -1,5 +1,7 @@
 //! Legacy records moved in: what moves, what stays, what is refused, and how it is undone.
 
+mod rollback;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use storage_core::{
 };
 use sync_engine::{
     FieldMap, ImportContext, ImportOptions, ImportReport, ModelCheck, NoImportProgress, SyncError,
-    SyncErrorKind, SyncPolicy, import, rollback_import,
+    SyncErrorKind, SyncPolicy, import,
 };
 
 use crate::world::{World, faq, row, snapshot, with_ids};
@@ -306,116 +308,9 @@ async fn vectors_of_another_model_do_not_join_a_collection() {
     assert!(error.to_string().contains("--collection"), "{error}");
 }
 
-/// A collection that the fake provider filled, and a legacy store with its vectors.
-async fn of_the_same_model(world: &World) -> (ImportOptions, Embedding) {
-    world
-        .sync(snapshot("faq.csv", with_ids(vec![row("q", "a")])))
-        .await;
-    let options = ImportOptions {
-        model: Some("m".to_owned()),
-        ..options()
-    };
-    let embedder: &dyn Embedder = &*world.embedder;
-    let mut answer = embedder
-        .embed(&["legacy".to_owned()], Purpose::Passage, &Meter::default())
-        .await
-        .unwrap();
-    (options, answer.vectors.remove(0))
-}
-
 fn of_width(mut source: Legacy, width: u32) -> Legacy {
     source.described.dimensions = NonZeroU32::new(width);
     source
-}
-
-#[tokio::test]
-async fn a_row_of_another_source_stays_unless_it_may_be_written_over_and_comes_back() {
-    let world = World::new();
-    let (options, vector) = of_the_same_model(&world).await;
-    let before = world.rows().await;
-    let mut mine = record("id-0", Some("legacy"), 0.0);
-    mine.embedding = vector;
-    let source = of_width(
-        Legacy::new("old", vec![Imported::Record(Box::new(mine))]),
-        32,
-    );
-    let report = run(&world, &source, &options, "r1").await.unwrap();
-    assert_eq!((report.conflicts, report.added, report.replaced), (1, 0, 0));
-    assert!(report.faults[0].reason.contains("--force"));
-    assert_eq!(world.rows().await, before);
-
-    let force = ImportOptions {
-        overwrite: true,
-        ..options
-    };
-    let report = run(&world, &source, &force, "r2").await.unwrap();
-    assert_eq!((report.conflicts, report.replaced), (1, 1));
-    assert_eq!(world.rows().await[0].document.body, "legacy");
-
-    let undone = rollback_import(
-        &*world.store,
-        &report.run,
-        RunId::new("undo").unwrap(),
-        &*world.clock,
-        false,
-    )
-    .await
-    .unwrap();
-    assert_eq!((undone.restored, undone.removed), (1, 0));
-    assert_eq!(world.rows().await, before);
-}
-
-#[tokio::test]
-async fn a_rollback_removes_what_came_and_leaves_what_others_wrote() {
-    let world = World::new();
-    let source = Legacy::new("old", vec![item("a", "one", 0.1), item("b", "two", 0.2)]);
-    run(&world, &source, &options(), "r1").await.unwrap();
-    let more = Legacy::new("old", vec![item("a", "uno", 0.1), item("c", "three", 0.3)]);
-    run(&world, &more, &options(), "r2").await.unwrap();
-    let by = |name: &str| RunId::new(name).unwrap();
-    let (store, clock) = (&*world.store, &*world.clock);
-    let looked = rollback_import(store, &by("r2"), by("u0"), clock, true)
-        .await
-        .unwrap();
-    assert_eq!((looked.restored, looked.removed), (1, 1));
-    assert_eq!(world.rows().await.len(), 3);
-    // The first run's row a was written by the second since: it stays.
-    let first = rollback_import(store, &by("r1"), by("u1"), clock, false)
-        .await
-        .unwrap();
-    assert_eq!(first.removed, 1);
-    let ids: Vec<_> = world
-        .rows()
-        .await
-        .into_iter()
-        .map(|row| row.document.key.document)
-        .collect();
-    assert_eq!(ids, ["a", "c"]);
-    let missing = rollback_import(store, &by("nothing"), by("u2"), clock, false)
-        .await
-        .unwrap_err();
-    assert_eq!(missing.kind(), SyncErrorKind::Selection);
-    assert!(missing.to_string().contains("r2"), "{missing}");
-}
-
-#[tokio::test]
-async fn an_import_that_was_undone_is_free_to_come_back_as_another_model() {
-    let world = World::new();
-    let source = Legacy::new("old", vec![item("a", "one", 0.1)]);
-    run(&world, &source, &options(), "r1").await.unwrap();
-    let by = |name: &str| RunId::new(name).unwrap();
-    rollback_import(&*world.store, &by("r1"), by("u1"), &*world.clock, false)
-        .await
-        .unwrap();
-    assert_eq!(world.rows().await.len(), 0);
-    let other = ImportOptions {
-        model: Some("the right one".to_owned()),
-        ..options()
-    };
-    let report = run(&world, &source, &other, "r2").await.unwrap();
-    assert_eq!(report.added, 1);
-    let status = world.store.status().await.unwrap();
-    assert_eq!(status.active(&faq()).unwrap().model.name, "the right one");
 }
 
 #[tokio::test]

@@ -161,9 +161,12 @@ fn refused(bytes: &[u8]) -> String {
     opened(&place, bytes).unwrap_err().to_string()
 }
 
+/// A kind of quantiser, what it was trained to, a code, and the vector that the code stands for.
+type Quantised = (i32, &'static [f32], &'static [u8], &'static [f32]);
+
 #[test]
 fn every_scalar_quantiser_is_decoded() {
-    let cases: &[(i32, &[f32], &[u8], &[f32])] = &[
+    let cases: &[Quantised] = &[
         (0, &[1.0, 0.0, 255.0, 0.0], &[4, 9], &[5.5, 0.0]),
         (
             1,
