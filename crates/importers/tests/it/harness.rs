@@ -35,7 +35,7 @@ pub(crate) fn read(source: &dyn ImportSource) -> Yield {
 /// Reads a source.
 pub(crate) fn once(source: &dyn ImportSource) -> Yield {
     thread_local! {
-        static RUNTIME: Runtime = Builder::new_current_thread().build().unwrap();
+        static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
     }
     let mut found = Yield::default();
     let reading = async {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chroma;
+mod chroma_http;
 mod faiss;
 mod harness;
 mod vectors;

@@ -5,7 +5,7 @@ use storage_core::{Embedding, EmbeddingStore, Imported, RunId};
 use sync_engine::{ImportOptions, SyncErrorKind, rollback_import};
 
 use super::{Legacy, item, of_width, options, record, run};
-use crate::world::{World, row, snapshot, with_ids};
+use crate::world::{World, faq, row, snapshot, with_ids};
 
 /// A collection that the fake provider filled, and a legacy store with its vectors.
 async fn of_the_same_model(world: &World) -> (ImportOptions, Embedding) {
