@@ -15,7 +15,7 @@ const TABLE: &str = "
     );
     insert into products
     select i, 'Laptop ' || i, case when i % 3 = 0 then null else 'Brand' || i % 4 end, 'Kind ' || i % 2, null,
-        'Number ' || i || ' of the shop', i % 10 <> 0, i * 1.1, i * 1000000000, 0.1, array['a', 'b'],
+        'Number ' || i || ' of the shop', i % 10 <> 0, i * 1.1, i::bigint * 1000000000, 0.1, array['a', 'b'],
         array[1, null, i], '2026-11-21 18:00:00+03', '{\"a\": 1}', '[1, 2, 3]', '\\x00'
     from generate_series(1, 20) as i";
 

@@ -272,7 +272,7 @@ fn thresholds_of_other_programs_go_by_the_strategy() {
     let run = place.run(&asked).ok();
     run.says(&[
         "search found 3 products (similarity >= 0.25)",
-        "not calibrated, and CHROMA_SIMILARITY_THRESHOLD",
+        "not calibrated, and environment CHROMA_SIMILARITY_THRESHOLD",
         "--calibrate",
     ]);
     let typed = [&asked[..], &["--threshold", "0.5"]].concat();

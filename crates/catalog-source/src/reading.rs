@@ -215,8 +215,10 @@ impl Plan {
         };
         for column in columns {
             let is_active = plan.active.as_deref() == Some(column.name.as_str());
+            let says_yes_or_no =
+                matches!(column.shape, Some(Shape::Bool | Shape::Whole | Shape::Text));
             match column.shape {
-                None if is_active => {
+                _ if is_active && !says_yes_or_no => {
                     return Err(SourceError::new(
                         SourceErrorKind::Columns,
                         format!(

@@ -19,7 +19,10 @@ pub(crate) fn open(rows: &RowsPlace, said: SourceOptions) -> Result<Box<dyn FaqS
     let relation = Relation::parse(&rows.sql)?;
     let server = options(&rows.server)?;
     Ok(Box::new(CatalogSource::new(CatalogOptions {
-        connect: Arc::new(Server(server)),
+        connect: Arc::new(Server {
+            options: server,
+            origin: rows.server.origin(),
+        }),
         relation,
         mapping: said.mapping,
         required_columns: said.required_columns,
@@ -28,16 +31,22 @@ pub(crate) fn open(rows: &RowsPlace, said: SourceOptions) -> Result<Box<dyn FaqS
 
 /// A server, reached as a store in it would be.
 #[derive(Debug)]
-struct Server(PostgresOptions);
+struct Server {
+    options: PostgresOptions,
+    /// Who named it.
+    origin: String,
+}
 
 #[async_trait]
 impl Connect for Server {
     fn describe(&self) -> String {
-        self.0.describe()
+        self.options.describe()
     }
 
     async fn connect(&self) -> Result<Connected, SourceError> {
-        let guest = connect_as_guest(&self.0).await.map_err(refused)?;
+        let guest = connect_as_guest(&self.options)
+            .await
+            .map_err(|error| refused(error, &self.origin))?;
         Ok(Connected {
             client: guest.client,
             line: guest.line,
@@ -46,10 +55,11 @@ impl Connect for Server {
 }
 
 /// What keeps a store shut keeps its rows.
-fn refused(error: StoreError) -> SourceError {
+fn refused(error: StoreError, origin: &str) -> SourceError {
     let kind = match error.kind() {
         StoreErrorKind::Unavailable | StoreErrorKind::Busy => SourceErrorKind::Unavailable,
         _ => SourceErrorKind::Unreadable,
     };
-    SourceError::new(kind, "the source's database cannot be reached").with_source(error)
+    let message = format!("the source's database ({origin}) cannot be reached");
+    SourceError::new(kind, message).with_source(error)
 }
