@@ -77,9 +77,13 @@ fn a_copy_carries_everything_that_was_paid_for_and_pays_nothing() {
     for name in ["faq", "docs"] {
         assert_eq!(rows(&place.store(), name), rows(&copy, name), "{name}");
     }
-    assert_eq!(place.json(&["cache", "stats"]), {
-        place.json(&["cache", "stats", "--store", "sqlite:new/copy.db"])
-    });
+    // An age is counted from the moment it is asked for, which may be the next second already.
+    let kept = |store: &str| {
+        let mut kept = place.json(&["cache", "stats", "--store", store]);
+        kept["oldest_seconds"].take();
+        kept
+    };
+    assert_eq!(kept(FROM), kept("sqlite:new/copy.db"));
     let now = place.files();
     for (path, bytes) in &before {
         assert!(now[path] == *bytes, "{} changed", path.display());
