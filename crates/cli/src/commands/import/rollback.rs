@@ -29,17 +29,26 @@ pub(super) async fn run(app: &App, args: &RollbackArgs) -> Result<ExitCode, Fail
     let mut done = Vec::with_capacity(runs.len());
     for run in &runs {
         let report = rollback_import(&*store, run, app::run_id(), &app::now, args.dry_run).await?;
-        let (what, there) = if args.dry_run {
-            ("Would undo", "would go")
+        let (what, gone, back) = if args.dry_run {
+            ("Would undo", "would go", "would come back")
         } else {
-            ("Undid", "went")
+            ("Undid", "are gone", "are as they were")
         };
-        output.print(format!(
-            "{what} import {run} in collection {}: {} that it brought {there}, {} that it replaced as they were",
-            report.collection,
-            counted(report.removed, "row"),
-            counted(report.restored, "row"),
-        ));
+        output.print(
+            if report.removed + report.restored + report.left.len() as u64 == 0 {
+                format!(
+                    "Nothing that import {run} brought or replaced in collection {} is left to undo",
+                    report.collection
+                )
+            } else {
+                format!(
+                    "{what} import {run} in collection {}: {} that it brought {gone}, {} that it replaced {back}",
+                    report.collection,
+                    counted(report.removed, "row"),
+                    counted(report.restored, "row"),
+                )
+            },
+        );
         if !report.left.is_empty() {
             output.print(format!(
                 "{} {} written by others since and left as they are:",
