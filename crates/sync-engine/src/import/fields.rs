@@ -36,7 +36,7 @@ impl FieldMap {
         true
     }
 
-    /// The row that a record becomes.
+    /// The row that a record becomes. The record keeps its vector, and its text where that is not the row's answer.
     pub(crate) fn document(
         &self,
         record: &mut ImportedRecord,
@@ -52,7 +52,7 @@ impl FieldMap {
         let title = named(&self.question).unwrap_or_default();
         let body = match &self.answer {
             Some(_) => named(&self.answer).unwrap_or_default(),
-            None => record.text.clone().unwrap_or_default(),
+            None => record.text.take().unwrap_or_default(),
         };
         let category = record
             .category

@@ -103,7 +103,7 @@ impl<'a> Sorter<'a> {
             return Ok(self.fault(&record.document, record.locator.row, reason));
         }
         let row = record.locator.row;
-        let text = record.text.clone();
+        let textless = record.text.is_none();
         let document =
             self.options
                 .fields
@@ -117,9 +117,9 @@ impl<'a> Sorter<'a> {
             return Ok(self.fault(&document.key.document, row, reason));
         }
         let rendered = self.aim.embed_text.render(&document);
-        if let Some(text) = &text
-            && rendered != normalise(text)
-        {
+        // The text is the row's answer, unless that was mapped to something else.
+        let embedded = record.text.as_deref().unwrap_or(&document.body);
+        if !textless && rendered != normalise(embedded) {
             return Err(self.other_text(&document));
         }
         let vector = StoredVector {
@@ -130,7 +130,7 @@ impl<'a> Sorter<'a> {
             },
             embedding: record.embedding,
         };
-        Ok(self.place(document, vector, text.is_none()))
+        Ok(self.place(document, vector, textless))
     }
 
     fn place(
