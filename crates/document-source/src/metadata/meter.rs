@@ -1,7 +1,7 @@
 //! Ends the reading of what is longer than a row may be, before it is in memory.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 /// What was read since a row began.
 #[derive(Debug)]
@@ -37,11 +37,16 @@ pub(super) struct Metered<'m, R> {
 }
 
 impl<'m, R: Read> Metered<'m, R> {
+    /// Begins behind the mark that some editors put in front of UTF-8.
     pub(super) fn new(input: R, meter: &'m Meter) -> Self {
-        Self {
-            input: BufReader::with_capacity(64 << 10, input),
-            meter,
+        let mut input = BufReader::with_capacity(64 << 10, input);
+        // What cannot be read now fails again when it is needed.
+        if let Ok(begin) = input.fill_buf()
+            && begin.starts_with(b"\xef\xbb\xbf")
+        {
+            input.consume(3);
         }
+        Self { input, meter }
     }
 }
 

@@ -48,6 +48,7 @@ fn only_three_fields_are_needed() {
     assert_eq!(found.rows[0].id(), "a:0");
     assert_eq!(found.rows[0].embedding_model, None);
     assert_eq!(read("[]"), Metadata::default());
+    assert_eq!(read("\u{feff}[]"), Metadata::default());
     assert_eq!(read("{}"), Metadata::default());
 }
 
