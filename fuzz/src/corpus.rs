@@ -13,7 +13,7 @@ pub struct Target {
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self {
             name: "xlsx",
             run: crate::xlsx,
@@ -33,6 +33,10 @@ impl Target {
         Self {
             name: "sqlite_open",
             run: crate::sqlite_open,
+        },
+        Self {
+            name: "hnsw",
+            run: crate::hnsw,
         },
         Self {
             name: "faiss",

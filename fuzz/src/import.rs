@@ -12,6 +12,11 @@ use storage_core::{ImportError, ImportSource, Imported};
 const INDEX: &[u8] = b"IxF2\x02\0\0\0\x03\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\x10\0\0\0\0\0\x01\x01\0\0\0\x06\0\0\0\0\0\0\0\
 \0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40";
 
+/// Takes the bytes for the files of a Chroma index: dimensions in one byte, the header, then elements.
+pub fn hnsw(data: &[u8]) {
+    importers::fuzzing::hnsw::run(data);
+}
+
 /// Takes the bytes for an index with nothing beside it.
 pub fn faiss(data: &[u8]) {
     indexes(&[("index.faiss", data)]);

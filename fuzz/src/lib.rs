@@ -18,7 +18,7 @@ mod source;
 mod store;
 
 pub use corpus::{Target, inputs};
-pub use import::{faiss, metadata, npy, pickle};
+pub use import::{faiss, hnsw, metadata, npy, pickle};
 pub use panics::{is_contained, own_panics, watch_panics};
 pub use settings::settings;
 pub use source::{csv, jsonl, xlsx};

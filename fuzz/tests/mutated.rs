@@ -164,3 +164,8 @@ fn five_hundred_mutated_rows_of_indexes() {
 fn five_hundred_mutated_matrices() {
     run("npy", 500, ROW_WORDS);
 }
+
+#[test]
+fn five_hundred_mutated_graphs() {
+    run("hnsw", 500, INDEX_WORDS);
+}

@@ -52,6 +52,11 @@ fn sqlite_open() {
 }
 
 #[test]
+fn hnsw() {
+    replay("hnsw");
+}
+
+#[test]
 fn faiss() {
     replay("faiss");
 }

@@ -16,12 +16,13 @@ use crate::process;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "fuzz";
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "xlsx",
     "csv",
     "jsonl",
     "settings",
     "sqlite_open",
+    "hnsw",
     "faiss",
     "pickle",
     "metadata",
