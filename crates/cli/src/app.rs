@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use storage_core::{
     CollectionName, EmbeddingSpace, EmbeddingStore, RunId, StoreStatus, Timestamp, Version,
 };
+use sync_engine::IMPORTED;
 
 use crate::args::OnStoreError;
 use crate::exit::{ExitCode, Failure};
@@ -210,6 +211,15 @@ pub(crate) fn active_version<'a>(
         return Ok(None);
     };
     match embedder.map(Embedder::spec) {
+        Some(spec) if !spec.is(&active.model) && active.provider == IMPORTED => Err(Failure::new(
+            ExitCode::Refused,
+            format!(
+                "collection {collection} holds imported vectors of {}, the configured embedder is {}; set \
+                 EMBEDDING_PROVIDER to whoever serves that model, and EMBEDDING_MODEL_NAME={}, or ask with a vector of it \
+                 (--query-vector)",
+                active.model, spec.name, active.model.name,
+            ),
+        )),
         Some(spec) if !spec.is(&active.model) => Err(Failure::new(
             ExitCode::Refused,
             format!(

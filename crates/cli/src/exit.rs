@@ -96,7 +96,7 @@ fn embed_code(kind: EmbedErrorKind) -> ExitCode {
 fn import_code(kind: ImportErrorKind) -> ExitCode {
     match kind {
         ImportErrorKind::Unavailable | ImportErrorKind::Changing => ExitCode::TryAgain,
-        ImportErrorKind::Lossy => ExitCode::Refused,
+        ImportErrorKind::Lossy | ImportErrorKind::Dimensions => ExitCode::Refused,
         // Whatever else is wrong with a source, the user mends it by naming or making another one.
         _ => ExitCode::Usage,
     }

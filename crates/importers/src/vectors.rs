@@ -146,7 +146,7 @@ impl Matrix {
         if let Some(wanted) = wanted
             && wanted != dimensions
         {
-            return Err(file.unsupported(format!(
+            return Err(file.of_other_length(format!(
                 "the vectors have {dimensions} numbers, and {wanted} were asked for: leave out `--dimensions`"
             )));
         }

@@ -128,6 +128,8 @@ pub enum ImportErrorKind {
     Damaged,
     /// Its vectors are approximations: say that this is known.
     Lossy,
+    /// Its vectors are of another length than was asked for: ask for another, or name another source.
+    Dimensions,
     /// Somebody writes to it: stop the writer, or wait.
     Changing,
     /// A server does not answer, or not now: try again later.

@@ -182,7 +182,9 @@ async fn plan(
         fingerprints,
         sources: store.sources(collection).await?,
         embed_text,
-        has_active: known.is_some_and(|known| known.active.is_some()),
+        has_active: known.is_some_and(|known| known.active.is_some())
+            && (known.is_some_and(|known| known.records > 0)
+                || status.active(collection).map(|active| &active.id) == target.id()),
     };
     let draft = Draft::new(stored, snapshot, target, policy)?;
     let needs = draft.needs();

@@ -44,8 +44,10 @@ pub struct ImportContext<'a> {
     pub store: &'a dyn EmbeddingStore,
     /// Where they come from.
     pub source: &'a dyn ImportSource,
-    /// The provider of the model that the vectors are of, to be asked whether it is; without one nobody is asked.
+    /// The provider of the model that the vectors are of, where one is known: it knows more of the model than the name.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Whether it may be asked if the vectors are of its model.
+    pub ask: bool,
     /// Who hears how it gets on.
     pub progress: &'a dyn ImportProgress,
     /// The clock; nothing is decided by it.
@@ -139,6 +141,9 @@ pub async fn import(
     .await?;
     ledger.fills(&aim.version.id());
     report.resumed = ledger.resumed;
+    if ledger.resumed {
+        context.progress.resuming();
+    }
     let mut spent = Spent::default();
     let outcome = importing.run(first, batches, &mut report, &mut spent).await;
     report.requests = spent.requests;
@@ -285,6 +290,9 @@ impl Importing<'_> {
     }
 }
 
+/// Bytes of vectors after which a batch is full, however many records were asked for.
+const BATCH_BYTES: usize = 16 << 20;
+
 /// The source's records in batches of one size.
 struct Batches {
     stream: futures_util::stream::BoxStream<'static, Result<Vec<Imported>, ImportError>>,
@@ -305,7 +313,7 @@ impl Batches {
 
     /// The next batch; empty at the end.
     async fn next(&mut self) -> Result<Vec<Imported>, SyncError> {
-        while self.left.len() < self.size && !self.ended {
+        while self.left.len() < self.size && self.bytes() < BATCH_BYTES && !self.ended {
             match self.stream.try_next().await? {
                 Some(more) => self.left.extend(more),
                 None => self.ended = true,
@@ -313,5 +321,14 @@ impl Batches {
         }
         let take = self.size.min(self.left.len());
         Ok(self.left.drain(..take).collect())
+    }
+
+    /// What the vectors that wait take: all are of one length.
+    fn bytes(&self) -> usize {
+        let first = self.left.iter().find_map(|item| match item {
+            Imported::Record(record) => Some(4 * record.embedding.as_slice().len()),
+            Imported::Fault(_) => None,
+        });
+        first.unwrap_or_default() * self.left.len()
     }
 }

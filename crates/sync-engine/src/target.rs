@@ -51,7 +51,11 @@ impl Target {
         embedder: &dyn Embedder,
     ) -> Result<Self, SyncError> {
         let spec = embedder.spec();
-        if let Some(active) = status.active(collection) {
+        // What a collection without rows serves binds nobody: an import that was undone may leave one.
+        let has_rows = status
+            .collection(collection)
+            .is_some_and(|known| known.records > 0);
+        if let Some(active) = status.active(collection).filter(|_| has_rows) {
             return if spec.is(&active.model) {
                 Ok(Self::Known(active.clone()))
             } else {

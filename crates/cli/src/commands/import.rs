@@ -33,6 +33,9 @@ pub(crate) async fn run(app: &App, command: &ImportCommand) -> Result<ExitCode, 
         ImportCommand::Rollback(args) => return rollback::run(app, args).await,
     };
     let moves = Move::all(app, args, sources)?;
+    if let Some(directory) = &args.metadata_dir {
+        report::prepare(directory)?;
+    }
     let meter = Meter::default();
     let interrupt = Interrupt::listen(meter.clone());
     let steps = Steps::new(app, args);
@@ -41,12 +44,26 @@ pub(crate) async fn run(app: &App, command: &ImportCommand) -> Result<ExitCode, 
     steps.opened(&*store).await?;
     let mut reports = Vec::with_capacity(moves.len());
     interrupt.enter(Phase::Working);
+    let mut failed = None;
     for one in &moves {
-        let outcome = one.run(&steps, &*store, meter.clone()).await;
-        reports.push(outcome.map_err(|failure| interrupt.explain(failure))?);
+        match one.run(&steps, &*store, meter.clone()).await {
+            Ok(report) => reports.push(report),
+            Err(failure) => {
+                failed = Some(interrupt.explain(failure));
+                break;
+            }
+        }
     }
     interrupt.enter(Phase::Finishing);
-    report::finish(app, args, &reports, store).await
+    match failed {
+        None => report::finish(app, args, &reports, store).await,
+        Some(failure) if reports.is_empty() => Err(failure),
+        // What has moved is told, with the runs that undo it, before what went wrong.
+        Some(failure) => {
+            report::finish(app, args, &reports, store).await?;
+            Err(failure)
+        }
+    }
 }
 
 /// One legacy collection on its way into one of ours.
@@ -54,6 +71,7 @@ struct Move {
     source: Box<dyn ImportSource>,
     options: ImportOptions,
     embedder: Option<Arc<dyn Embedder>>,
+    ask: bool,
     /// Why nobody will be asked whether the vectors are of the model, where nobody will.
     on_trust: Option<String>,
 }
@@ -105,9 +123,18 @@ impl Move {
         source: Box<dyn ImportSource>,
         collection: CollectionName,
     ) -> Result<Self, Failure> {
-        let name = args.model.as_ref().or(source.collection().model.as_ref());
+        let found = source.collection();
+        let name = args.model.as_ref().or(found.model.as_ref());
         let (embedder, on_trust) = match name {
             Some(name) => provider(app, name),
+            // Before the store is touched: a store that was made for nothing would be the first thing to clean up.
+            None if found.total > 0 => {
+                return Err(usage(format!(
+                    "{} does not say which model its vectors are of, and a wrong guess would mix two: name it with \
+                     --model NAME",
+                    found.location
+                )));
+            }
             None => (None, None),
         };
         let embed_text = args
@@ -133,7 +160,8 @@ impl Move {
                 embed_text,
             },
             source,
-            embedder: embedder.filter(|_| !args.dry_run && on_trust.is_none()),
+            ask: embedder.is_some() && !args.dry_run && on_trust.is_none(),
+            embedder,
             on_trust,
         })
     }
@@ -153,6 +181,7 @@ impl Move {
             store,
             source: &*self.source,
             embedder: self.embedder.clone(),
+            ask: self.ask,
             progress: steps,
             clock: &app::now,
             run: app::run_id(),
@@ -181,6 +210,7 @@ fn provider(app: &App, name: &str) -> (Option<Arc<dyn Embedder>>, Option<String>
     if served.is_some() {
         return (None, served);
     }
+    // What it is can be known without asking it anything: its revision and its prefixes.
     let offline = app.settings.layers.text(env::OFFLINE) == Some("true");
     let why = offline.then(|| "--offline".to_owned());
     (built.ok(), why)

@@ -10,12 +10,18 @@ use storage_core::ImportSource;
 use crate::app::App;
 use crate::args::ImportChromaArgs;
 use crate::env;
-use crate::exit::Failure;
+use crate::exit::{Failure, usage};
 
 pub(crate) async fn open(
     app: &App,
     args: &ImportChromaArgs,
 ) -> Result<Vec<Box<dyn ImportSource>>, Failure> {
+    if !is_address(&args.source) && args.source.contains("//") && args.source.contains('@') {
+        // It may hold a password, and so is not shown.
+        return Err(usage(
+            "the source looks like an address with a user in it, but does not begin with http:// or https://",
+        ));
+    }
     if !is_address(&args.source) {
         let options = ChromaOptions {
             collections: args.from_collection.clone(),

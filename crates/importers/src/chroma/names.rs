@@ -63,18 +63,25 @@ pub(super) fn select<T>(
     wanted: &[String],
     place: &str,
 ) -> Result<Vec<T>, ImportError> {
-    for wanted in wanted {
-        if !all.iter().any(|one| name(one).0.is_called(wanted)) {
+    // A name that stands in the listing as it is means that one, and not its namesakes in other databases.
+    let listed = |wanted: &str| all.iter().any(|one| name(one).1 == wanted);
+    let exact: Vec<bool> = wanted.iter().map(|wanted| listed(wanted)).collect();
+    let means = |one: &T, position: usize| match exact[position] {
+        true => name(one).1 == wanted[position],
+        false => name(one).0.is_called(&wanted[position]),
+    };
+    for (position, wanted) in wanted.iter().enumerate() {
+        if !all.iter().any(|one| means(one, position)) {
             let there = all.iter().map(|one| name(one).1).collect();
             return Err(missing("collection", wanted, there, place));
         }
     }
-    Ok(all
-        .into_iter()
-        .filter(|one| {
-            wanted.is_empty() || wanted.iter().any(|wanted| name(one).0.is_called(wanted))
-        })
-        .collect())
+    let kept: Vec<bool> = all
+        .iter()
+        .map(|one| wanted.is_empty() || (0..wanted.len()).any(|position| means(one, position)))
+        .collect();
+    let all = all.into_iter().zip(kept);
+    Ok(all.filter_map(|(one, keep)| keep.then_some(one)).collect())
 }
 
 /// Something that is not there, what could have been meant, and what there is.

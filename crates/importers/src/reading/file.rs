@@ -98,6 +98,14 @@ impl SourceFile {
         ImportError::new(ImportErrorKind::Damaged, format!("{fact}: {}", self.name()))
     }
 
+    /// Its vectors are not as long as was asked.
+    pub(crate) fn of_other_length(&self, fact: impl std::fmt::Display) -> ImportError {
+        ImportError::new(
+            ImportErrorKind::Dimensions,
+            format!("{fact}: {}", self.name()),
+        )
+    }
+
     /// It is of a form that is not read.
     pub(crate) fn unsupported(&self, fact: impl std::fmt::Display) -> ImportError {
         ImportError::new(

@@ -12,6 +12,9 @@ use crate::{SyncError, SyncErrorKind};
 /// The provider of a space whose vectors were imported, while nobody knows who made them.
 pub const IMPORTED: &str = "import";
 
+/// The format whose records are known by their ids alone: whatever file they come from.
+const BY_ID: &str = "vectors";
+
 /// Decided before the first record is moved.
 #[derive(Debug)]
 pub(super) struct Aim {
@@ -25,6 +28,11 @@ pub(super) struct Aim {
     pub(super) activate: bool,
     /// Who owns the rows.
     pub(super) source: SourceId,
+    /// Whether that source was last read from this very place, or never: another place under the same name may hold
+    /// other records under the same ids.
+    pub(super) same_place: bool,
+    /// Where it was last read from.
+    before: Option<String>,
     /// The generation this was decided on.
     pub(super) base: Generation,
     /// The rows that are there, in key order.
@@ -52,6 +60,12 @@ impl Aim {
             }
         };
         let (base, fingerprints) = context.store.fingerprints(&options.collection).await?;
+        let sources = context.store.sources(&options.collection).await?;
+        let described = context.source.collection();
+        let before = sources.into_iter().find(|known| known.id == source);
+        let before = before
+            .filter(|known| described.kind != BY_ID && known.location != described.location)
+            .map(|known| known.location);
         Ok(Self {
             version: VersionSpec {
                 space: space.id.clone(),
@@ -61,9 +75,17 @@ impl Aim {
             space,
             embed_text,
             source,
+            same_place: before.is_none(),
+            before,
             base,
             fingerprints,
         })
+    }
+
+    /// Where rows of the source's own name came from, if that is another place: for a message.
+    pub(super) fn elsewhere(&self) -> String {
+        let before = self.before.as_ref();
+        before.map_or_else(String::new, |before| format!(" in {before}"))
     }
 
     /// The rows of a document, whichever source they are of: one source owns them all.
@@ -94,7 +116,7 @@ fn source_id(context: &ImportContext<'_>, options: &ImportOptions) -> SourceId {
         .filter(|char| !char.is_control())
         .take(120)
         .collect();
-    let id = if described.kind == "vectors" || name.trim().is_empty() {
+    let id = if described.kind == BY_ID || name.trim().is_empty() {
         format!("{}:{}", described.kind, options.collection)
     } else {
         format!("{}:{name}", described.kind)
@@ -123,6 +145,14 @@ fn model(
                 ),
             )
         })?;
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        return Err(SyncError::new(
+            SyncErrorKind::ModelUnknown,
+            format!(
+                "{name:?} is no model's name; name the one that made the vectors with --model NAME"
+            ),
+        ));
+    }
     let found = described.dimensions.ok_or_else(|| {
         SyncError::new(
             SyncErrorKind::Model,
@@ -150,7 +180,7 @@ fn model(
         passage_prefix: String::new(),
         normaliser: NORMALISER,
     };
-    // The provider that will be asked for questions knows more of the model than its name.
+    // The provider that will be asked questions knows more of the model than its name, even if it is asked nothing now.
     let spec = context
         .embedder
         .as_ref()
@@ -206,10 +236,17 @@ fn served(
             SyncErrorKind::Model,
             format!(
                 "collection {} holds vectors of {}, the source's are of {model}: scores of two models cannot be compared. \
-                 Import into a collection of its own with --collection NAME, or if both are one model, say so with --model {}",
+                 Import into a collection of its own with --collection NAME{}",
                 known.name,
                 space.model,
-                quoted(&space.model.name),
+                if space.model.dimensions == model.dimensions {
+                    format!(
+                        ", or if both are one model, say so with --model {:?}",
+                        space.model.name
+                    )
+                } else {
+                    String::new()
+                }
             ),
         ));
     }
@@ -239,14 +276,6 @@ fn served(
         ));
     }
     Ok((space.clone(), embed_text))
-}
-
-fn quoted(name: &str) -> String {
-    if name.contains(char::is_whitespace) {
-        format!("'{name}'")
-    } else {
-        name.to_owned()
-    }
 }
 
 /// The recipe of a new collection: the usual one where it gives the texts that the source embedded, else the answer or

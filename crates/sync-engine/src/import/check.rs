@@ -51,8 +51,8 @@ impl<'a> Probe<'a> {
                 LEAST_COSINE
             },
             outcome: match context.embedder {
-                Some(_) => ModelCheck::NoText,
-                None => ModelCheck::NotAsked,
+                Some(_) if context.ask => ModelCheck::NoText,
+                _ => ModelCheck::NotAsked,
             },
         }
     }

@@ -49,6 +49,10 @@ impl FieldMap {
             let text = shown(&metadata, key.as_deref().unwrap_or(usual))?;
             Some(text.trim().to_owned()).filter(|text| !text.is_empty())
         };
+        // A record without a text stays a row without one: whatever was shown in its place would pass for what was
+        // embedded, and the vector be found under it.
+        let has_text = record.text.is_some();
+        let named = |key: &Option<String>| named(key).filter(|_| has_text);
         let title = named(&self.question).unwrap_or_default();
         let body = match &self.answer {
             Some(_) => named(&self.answer).unwrap_or_default(),

@@ -29,6 +29,8 @@ impl ImportPlan {
 pub trait ImportProgress: Send + Sync {
     /// It is decided where the records go.
     fn planned(&self, _plan: &ImportPlan) {}
+    /// The run before this one did not get to its end; what it stored is not stored again.
+    fn resuming(&self) {}
     /// A batch is being moved: its number, from 1, and its records.
     fn batch(&self, _number: u64, _records: u64) {}
     /// Records read so far, how many of them move, and how many cannot.

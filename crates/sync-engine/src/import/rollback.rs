@@ -2,7 +2,7 @@
 
 use storage_core::{
     ChangeSet, CollectionName, DocumentKey, EmbeddingStore, Generation, RunId, RunKind, RunRecord,
-    Timestamp, UndoPolicy, UndoRow,
+    StoreErrorKind, Timestamp, UndoPolicy, UndoRow,
 };
 
 use crate::ledger::{Ledger, Spent};
@@ -97,7 +97,19 @@ pub async fn rollback_import(
         run: by,
         applied_at: clock(),
     };
-    let applied = store.apply(changes).await.map_err(SyncError::of_apply);
+    let applied = store.apply(changes).await.map_err(|error| {
+        let what = match error.kind() {
+            StoreErrorKind::Model => {
+                "a row that would come back was never embedded by a version that the collection has had since; take that \
+                 version away first (`smart-support model rollback`, `smart-support model delete VERSION`)"
+            }
+            StoreErrorKind::Invalid => {
+                "a document that would come back in part belongs to another source now; take that source's rows away first"
+            }
+            _ => return SyncError::of_apply(error),
+        };
+        SyncError::of_apply(error).with_advice(what)
+    });
     let applied = ledger.close(Spent::default(), applied).await?;
     report.generation = Some(applied.collection);
     Ok(report)

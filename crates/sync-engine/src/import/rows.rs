@@ -1,4 +1,5 @@
-//! What becomes of each record: decided one by one, in one pass, so that a source is never held in memory.
+//! What becomes of each record: decided one by one, in one pass. No vector is held longer than its batch; rows that move
+//! are held until the transaction, without their vectors.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -88,11 +89,25 @@ impl<'a> Sorter<'a> {
         for item in batch {
             self.seen += 1;
             match item {
-                Imported::Fault(fault) => self.faults.push(fault),
+                Imported::Fault(fault) => {
+                    self.duplicates += u64::from(self.is_there(&fault));
+                    self.faults.push(fault);
+                }
                 Imported::Record(record) => vectors.extend(self.decide(*record)?),
             }
         }
         Ok(vectors)
+    }
+
+    /// Whether a record of that id came by already: then the fault is one of a second record.
+    fn is_there(&self, fault: &ImportFault) -> bool {
+        fault.id.as_ref().is_some_and(|id| {
+            self.expected.contains_key(&DocumentKey {
+                collection: self.options.collection.clone(),
+                document: id.clone(),
+                chunk: 0,
+            })
+        })
     }
 
     fn decide(&mut self, mut record: ImportedRecord) -> Result<Option<StoredVector>, SyncError> {
@@ -122,6 +137,13 @@ impl<'a> Sorter<'a> {
         if !textless && rendered != normalise(embedded) {
             return Err(self.other_text(&document));
         }
+        if textless && !rendered.is_empty() {
+            let reason = format!(
+                "it has no text, and the recipe {:?} gives it one that its vector is not of",
+                self.aim.embed_text.as_str()
+            );
+            return Ok(self.fault(&document.key.document, row, reason));
+        }
         let vector = StoredVector {
             key: VectorKey {
                 space: self.aim.space.id.clone(),
@@ -148,7 +170,7 @@ impl<'a> Sorter<'a> {
         let there = self.aim.rows_of(&document.key.document);
         let own = there
             .first()
-            .is_none_or(|row| row.source == self.aim.source);
+            .is_none_or(|row| row.source == self.aim.source && self.aim.same_place);
         let same = known.is_some_and(|known| {
             known.record == record && known.vector.as_ref() == Some(&vector.key)
         });
@@ -168,8 +190,10 @@ impl<'a> Sorter<'a> {
             self.conflicts += u64::from(!same);
             if !self.options.overwrite {
                 let reason = format!(
-                    "collection {} has another document of this id, from {}; it stays, --force writes over it",
-                    self.options.collection, there[0].source
+                    "collection {} has another document of this id, from {}{}; it stays, --force writes over it",
+                    self.options.collection,
+                    there[0].source,
+                    self.aim.elsewhere()
                 );
                 return self.fault(&document.key.document, document.locator.row, reason);
             }

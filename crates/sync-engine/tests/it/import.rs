@@ -130,6 +130,7 @@ async fn run_asking(
     let context = ImportContext {
         store: &*world.store,
         source,
+        ask: embedder.is_some(),
         embedder,
         progress: &NoImportProgress,
         clock: &*world.clock,
@@ -441,4 +442,78 @@ async fn a_recompute_refuses_rows_that_have_no_text_to_embed() {
     assert_eq!(error.kind(), SyncErrorKind::Model);
     assert!(error.to_string().contains("import rollback"), "{error}");
     assert_eq!(world.rows().await, before);
+}
+
+#[tokio::test]
+async fn a_record_without_text_never_passes_for_a_text_that_is_shown_in_its_place() {
+    let world = World::new();
+    let mut textless = record("a", None, 0.1);
+    let shown = MetadataValue::String("q".to_owned());
+    textless.metadata.insert("title".to_owned(), shown);
+    textless.embedding = Embedding::new(vec![1.0; 32]).unwrap();
+    let mut fields = FieldMap::default();
+    fields.set("question", "title");
+    let mapped = ImportOptions {
+        fields,
+        model: Some("m".to_owned()),
+        collection: CollectionName::new("old").unwrap(),
+        ..options()
+    };
+    let source = Legacy::new("old", vec![Imported::Record(Box::new(textless))]);
+    let report = run(&world, &of_width(source, 32), &mapped, "r1")
+        .await
+        .unwrap();
+    assert_eq!(report.without_text, 1);
+    let before = world.embedder.texts().len();
+    world
+        .sync(snapshot("faq.csv", with_ids(vec![row("q", "")])))
+        .await;
+    assert_eq!(world.sent(before), ["q"]);
+}
+
+#[tokio::test]
+async fn another_place_of_the_same_name_writes_over_nothing_unasked() {
+    let world = World::new();
+    let source = Legacy::new("index", vec![item("0", "one", 0.1)]);
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let mut other = Legacy::new("index", vec![item("0", "other", 0.7)]);
+    other.described.location = "elsewhere/index".to_owned();
+    let report = run(&world, &other, &options(), "r2").await.unwrap();
+    assert_eq!((report.conflicts, report.replaced), (1, 0));
+    assert!(
+        report.faults[0].reason.contains("old/index"),
+        "{:?}",
+        report.faults
+    );
+    assert_eq!(world.rows().await[0].document.body, "one");
+    let force = ImportOptions {
+        overwrite: true,
+        ..options()
+    };
+    let report = run(&world, &other, &force, "r3").await.unwrap();
+    assert_eq!(report.replaced, 1);
+}
+
+#[tokio::test]
+async fn what_a_provider_knows_of_its_model_is_kept_when_it_is_not_asked() {
+    let world = World::new();
+    let embedder: Arc<dyn Embedder> = Arc::new(FakeEmbedder::new("m", WIDTH, true));
+    let told = ImportOptions {
+        model: Some("m".to_owned()),
+        ..options()
+    };
+    let source = Legacy::new("old", vec![item("a", "one", 0.1)]);
+    let context = ImportContext {
+        store: &*world.store,
+        source: &source,
+        embedder: Some(Arc::clone(&embedder)),
+        ask: false,
+        progress: &NoImportProgress,
+        clock: &*world.clock,
+        run: RunId::new("r1").unwrap(),
+        meter: Meter::default(),
+    };
+    let report = import(&context, &told).await.unwrap();
+    assert_eq!(report.check, ModelCheck::NotAsked);
+    assert!(embedder.spec().is(&report.model.unwrap()));
 }

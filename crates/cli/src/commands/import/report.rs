@@ -10,7 +10,7 @@ use sync_engine::ImportReport;
 use crate::app::App;
 use crate::args::ImportArgs;
 use crate::commands::diff::counted;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, usage};
 use crate::{parts, private_file, wire};
 
 /// Errors that are printed; `--json` and the report files list all.
@@ -44,11 +44,21 @@ pub(super) async fn finish(
     for text in summary(&document, reports) {
         output.say(text);
     }
+    output.document(&document)?;
     if let Some(directory) = &args.metadata_dir {
         write(directory, &document, reports)?;
     }
-    output.document(&document)?;
     Ok(code(reports))
+}
+
+/// Makes the directory of the report before anything moves.
+pub(super) fn prepare(directory: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(directory).map_err(|error| {
+        usage(format!(
+            "the directory of the report, {}, cannot be made: {error}; name another with --metadata-dir",
+            directory.display()
+        ))
+    })
 }
 
 fn code(reports: &[ImportReport]) -> ExitCode {
@@ -79,7 +89,14 @@ fn line(fault: &storage_core::ImportFault) -> String {
         None if line.is_empty() => {}
         None => line = line.replace(", ", ": "),
     }
-    line + &fault.reason
+    printable(&(line + &fault.reason))
+}
+
+/// Text of a source as a terminal may show it: nothing in it moves the cursor or rings a bell.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
+        .collect()
 }
 
 /// The familiar last page.
@@ -227,8 +244,8 @@ fn markdown(document: &wire::Import, reports: &[ImportReport]) -> String {
 
 /// Text of a source inside a table: it must not end its cell.
 fn cell(text: &str) -> String {
-    text.replace('\\', "\\\\")
+    printable(text)
+        .replace('\\', "\\\\")
         .replace('|', "\\|")
-        .replace(['\n', '\r'], " ")
         .replace('<', "&lt;")
 }

@@ -59,6 +59,13 @@ impl<'a> Steps<'a> {
             if let Some(lossy) = &found.lossy {
                 tracing::warn!("  The vectors are approximations: {lossy}");
             }
+            if let (Some(said), Some(named)) = (&found.model, &one.options.model)
+                && said != named
+            {
+                tracing::warn!(
+                    "  The source says that its vectors are of {said}, --model says {named}: going with what was typed"
+                );
+            }
             if let Some(why) = &one.on_trust {
                 tracing::warn!("  The model's name is taken on trust: {why}");
             }
@@ -153,6 +160,12 @@ impl ImportProgress for Steps<'_> {
         } else {
             tracing::info!("[Step 4/6] Migrating {}...", counted(plan.total, "record"));
         }
+    }
+
+    fn resuming(&self) {
+        tracing::info!(
+            "  Resuming: the run before this one was cut off; vectors that it stored are found by content"
+        );
     }
 
     fn batch(&self, number: u64, records: u64) {

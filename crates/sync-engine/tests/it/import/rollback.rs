@@ -113,3 +113,20 @@ async fn an_import_that_was_undone_is_free_to_come_back_as_another_model() {
     let status = world.store.status().await.unwrap();
     assert_eq!(status.active(&faq()).unwrap().model.name, "the right one");
 }
+
+#[tokio::test]
+async fn a_sync_fills_a_collection_that_an_undone_import_left_empty() {
+    let world = World::new();
+    let source = Legacy::new("old", vec![item("a", "one", 0.1)]);
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let by = |name: &str| RunId::new(name).unwrap();
+    rollback_import(&*world.store, &by("r1"), by("u1"), &*world.clock, false)
+        .await
+        .unwrap();
+    world
+        .sync(snapshot("faq.csv", with_ids(vec![row("q", "a")])))
+        .await;
+    let status = world.store.status().await.unwrap();
+    assert_eq!(status.active(&faq()).unwrap().model.name, "m");
+    assert_eq!(world.rows().await.len(), 1);
+}
