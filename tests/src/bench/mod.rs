@@ -7,6 +7,7 @@ mod api;
 mod data;
 mod evaluation;
 mod figure;
+mod import;
 mod large;
 mod local;
 mod measure;
@@ -30,19 +31,20 @@ use product::Product;
 type Bench = fn(&Product) -> Result<Vec<Figure>>;
 
 /// What runs when no name is given.
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("api", api::run),
     ("search", search::run),
     ("unchanged", unchanged::run),
     ("large", large::run),
     ("switch", switch::run),
     ("seed", seed::run),
+    ("import", import::run),
     ("postgres", postgres::run),
     ("local", local::run),
 ];
 /// Accuracy instead of speed: runs only when it is named, since it needs data sets and minutes.
 const EVALUATION: &str = "eval";
-const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|switch|seed|postgres|local|eval]... [--json FILE] [--data DIR]...";
+const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|switch|seed|import|postgres|local|eval]... [--json FILE] [--data DIR]...";
 
 #[derive(Debug, Default)]
 struct Arguments {
