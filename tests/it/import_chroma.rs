@@ -107,8 +107,21 @@ fn one_of_two_collections_of_one_name_goes_where_it_is_told(backend: Backend) {
     assert_eq!(report["imported"], expected.len() as u64);
     let rows = held(&place, backend, "help");
     assert!(rows.keys().eq(expected.keys()));
-    // Without a word both come in, under names of their own.
-    let report = import(&place, &["--from-collection", "faq_main"]);
+    // The plain name is the one in the default database, and joins the collection that was asked for.
+    let report = import(
+        &place,
+        &["--from-collection", "faq_main", "--collection", "plain"],
+    );
+    let plain = chroma.expected("default_database", "faq_main");
+    assert_eq!(report["imported"], plain.len() as u64);
+    // Both come in under names of their own.
+    let named = [
+        "--from-collection",
+        "faq_main",
+        "--from-collection",
+        "support/faq_main",
+    ];
+    let report = import(&place, &named);
     assert_eq!(report["collections"].as_array().unwrap().len(), 2);
     for (database, name) in [
         ("default_database", "faq_main"),
@@ -127,12 +140,10 @@ fn one_of_two_collections_of_one_name_goes_where_it_is_told(backend: Backend) {
         "legacy/db",
         "--model",
         "m",
-        "--from-collection",
-        "faq_main",
+        "--collection",
+        "one",
     ];
-    let run = place
-        .run(&[&both[..], &["--collection", "one"]].concat())
-        .expect(2);
+    let run = place.run(&[&both[..], &named].concat()).expect(2);
     assert!(run.error().contains("--from-collection"), "{}", run.error());
 }
 
