@@ -13,6 +13,7 @@ queries! {
     APPLIED_MIGRATIONS = "applied_migrations";
     BEGIN_READ = "begin_read";
     BIND = "bind";
+    BIND_FIRST = "bind_first";
     BINDINGS = "bindings";
     BINDINGS_OF = "bindings_of";
     BOUND_VECTORS = "bound_vectors";

@@ -39,7 +39,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     /// Records a batch
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "4000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) batch_size: u32,
     /// Write over rows of other sources that have the same id and differ
     #[arg(long)]

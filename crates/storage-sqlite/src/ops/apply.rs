@@ -443,7 +443,9 @@ impl Work<'_> {
         if !known {
             *self.bound.entry(version).or_default() += 1;
         }
-        self.conn.prepare_cached(sql::BIND)?.execute((
+        // A statement that may find the row bound keeps copies of the pages it writes, and takes twice as long.
+        let bind = if unbound { sql::BIND_FIRST } else { sql::BIND };
+        self.conn.prepare_cached(bind)?.execute((
             record,
             version,
             space.number,
