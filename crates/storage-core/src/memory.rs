@@ -48,8 +48,8 @@ struct Collection {
     versions: BTreeMap<VersionId, Version>,
     rows: BTreeMap<DocumentKey, Arc<StoredRow>>,
     sources: BTreeMap<SourceId, Source>,
-    /// What runs replaced, by run.
-    undo: BTreeMap<RunId, BTreeMap<DocumentKey, Kept>>,
+    /// What runs replaced, by run; `None` for a row that the run created.
+    undo: BTreeMap<RunId, BTreeMap<DocumentKey, Option<Kept>>>,
 }
 
 #[derive(Clone)]

@@ -335,10 +335,12 @@ pub trait EmbeddingStore: fmt::Debug + Send + Sync + 'static {
     async fn record_run(&self, run: &RunRecord) -> Result<()>;
 
     /// The rows of a collection that a run wrote or deleted, in key order, with what undoing the run would bring back and
-    /// the generation they belong to: nothing for a run that is not known. Rows that the run created are told while
-    /// nobody else has written them, and rows that it replaced or deleted while [`UndoPolicy::Keep`](crate::UndoPolicy)
-    /// has kept them, changed since or not. A vector that such a row had is told as long as its version is there:
-    /// pruning spares it. A row that now belongs to another source is restored by deleting and writing it in one change.
+    /// the generation they belong to: nothing for a run that is not known. What
+    /// [`UndoPolicy::Keep`](crate::UndoPolicy) has kept is told whether others have changed it since or not: rows that
+    /// the run replaced or deleted, and rows that it created while they are there. One that it created and that is gone
+    /// needs no undoing and is not told. Without it, rows are told while the run is who wrote them last. A vector that a
+    /// replaced row had is told as long as its version is there: pruning spares it. A row that now belongs to another
+    /// source is restored by deleting and writing it in one change.
     ///
     /// What is kept stays in this store: a copy of its rows into another one leaves it behind.
     ///

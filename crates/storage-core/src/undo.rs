@@ -17,10 +17,11 @@ pub enum UndoPolicy {
     #[default]
     Forget,
     /// Every row that it replaces or deletes is kept under its run as it was, once a run: what the run wrote itself is
-    /// never kept. Relocations and binds leave a row's content as it is, and keep nothing.
+    /// never kept. Of a row that it creates its key is kept, so that it is still known as the run's when others write
+    /// over it. Relocations and binds leave a row's content as it is, and keep nothing.
     Keep,
     /// It undoes that run: a row that it restores gets back who wrote it and when, and what was kept under that run in
-    /// this collection is forgotten in the same transaction.
+    /// this collection is forgotten in the same transaction, also of rows that others have changed since.
     Of(RunId),
 }
 
@@ -30,9 +31,11 @@ pub struct UndoRow {
     /// The row.
     pub key: DocumentKey,
     /// What the run replaced or deleted, with the vectors it had in those versions that still have them; `None` for a
-    /// row that the run created. It may lack a vector of a version that was made active since.
+    /// row that the run created: such a row is told only while it is there. It may lack a vector of a version that was
+    /// made active since.
     pub replaced: Option<Row>,
-    /// Whether the row was written or deleted by another run since, so that undoing this one would lose that.
+    /// Whether the row was written or deleted by another run since, so that undoing this one would lose that. Of a row
+    /// that the run created: whether another run wrote what is there now, over it or after it was gone.
     pub changed_since: bool,
 }
 

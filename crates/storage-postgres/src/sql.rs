@@ -78,6 +78,7 @@ queries! {
     INDEX_PROGRESS = "index_progress";
     INDEX_SURVEY = "index_survey";
     INSERT_CANARY = "insert_canary";
+    KEEP_CREATED = "keep_created";
     KEEP_EFFORT = "keep_effort";
     KEEP_ROWS = "keep_rows";
     KEPT_BEFORE = "kept_before";

@@ -65,6 +65,7 @@ queries! {
     INSERT_VECTOR = "insert_vector";
     IS_BOUND = "is_bound";
     IS_EMPTY = "is_empty";
+    KEEP_CREATED = "keep_created";
     KEEP_ROW = "keep_row";
     KEPT_OF_RUN = "kept_of_run";
     KEPT_ROW = "kept_row";

@@ -54,7 +54,7 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
             document: document.clone(),
             record: row.record(),
             run: match undone.get(&document.key) {
-                Some(kept) if kept.row.record == row.record() => kept.row.run.clone(),
+                Some(Some(kept)) if kept.row.record == row.record() => kept.row.run.clone(),
                 _ => changes.run.clone(),
             },
             vectors: row
@@ -73,6 +73,7 @@ pub(super) fn apply(state: &mut State, changes: &ChangeSet) -> Result<Applied> {
             undo::keep(&mut collection, changes, replaced, false);
         }
     }
+    undo::keep_created(&mut collection, changes);
     for relocation in &changes.relocations {
         row_mut(&mut collection, &relocation.key)?.document.locator = relocation.locator.clone();
     }

@@ -22,10 +22,26 @@ pub(super) fn keep(
     let key = row.document.key.clone();
     let kept = collection.undo.entry(changes.run.clone()).or_default();
     if row.run != changes.run {
-        let first = kept.entry(key).or_insert(Kept { row, deleted });
+        let first = kept
+            .entry(key)
+            .or_default()
+            .get_or_insert(Kept { row, deleted });
         first.deleted = deleted;
-    } else if let Some(kept) = kept.get_mut(&key) {
+    } else if let Some(Some(kept)) = kept.get_mut(&key) {
         kept.deleted = deleted;
+    }
+}
+
+/// Remembers which rows the run created, if the change keeps: all that are its own and took nobody's place.
+pub(super) fn keep_created(collection: &mut Collection, changes: &ChangeSet) {
+    if changes.undo != UndoPolicy::Keep {
+        return;
+    }
+    let kept = collection.undo.entry(changes.run.clone()).or_default();
+    for (key, row) in &collection.rows {
+        if row.run == changes.run {
+            kept.entry(key.clone()).or_default();
+        }
     }
 }
 
@@ -33,7 +49,7 @@ pub(super) fn keep(
 pub(super) fn taken(
     collection: &mut Collection,
     changes: &ChangeSet,
-) -> BTreeMap<DocumentKey, Kept> {
+) -> BTreeMap<DocumentKey, Option<Kept>> {
     match &changes.undo {
         UndoPolicy::Of(run) => collection.undo.remove(run).unwrap_or_default(),
         UndoPolicy::Forget | UndoPolicy::Keep => BTreeMap::new(),
@@ -46,6 +62,7 @@ impl Collection {
         self.undo
             .values()
             .flat_map(BTreeMap::values)
+            .flatten()
             .flat_map(|kept| &kept.row.vectors)
             .filter(|(version, _)| self.versions.contains_key(*version))
             .map(|(_, vector)| vector)
@@ -68,16 +85,18 @@ pub(super) fn rows(
         .map(|row| &row.document.key)
         .chain(kept.keys())
         .collect();
-    let told = keys.into_iter().map(|key| {
-        let kept = kept.get(key);
-        UndoRow {
+    let told = keys.into_iter().filter_map(|key| {
+        let kept = kept.get(key).and_then(Option::as_ref);
+        let now = collection.rows.get(key);
+        Some(UndoRow {
             key: key.clone(),
             replaced: kept.map(|kept| restorable(state, collection, &kept.row)),
-            changed_since: match collection.rows.get(key) {
-                Some(now) => now.run != *run,
-                None => !kept.is_some_and(|kept| kept.deleted),
+            changed_since: match (now, kept) {
+                (Some(now), _) => now.run != *run,
+                (None, Some(kept)) => !kept.deleted,
+                (None, None) => return None,
             },
-        }
+        })
     });
     (Generation(collection.generation), told.collect())
 }

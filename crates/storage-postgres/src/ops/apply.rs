@@ -81,6 +81,7 @@ impl Work for Apply<'_> {
         apply.check_served()?;
         let vectors = apply.vectors().await?;
         let written = apply.upsert().await?;
+        apply.keep_created().await?;
         apply.relocate().await?;
         apply.bind(&vectors, &written).await?;
         apply.write_categories().await?;

@@ -1,9 +1,10 @@
--- What a run wrote or deleted, with what was kept of it, and whether what is there now is the run's.
+-- What a run wrote or deleted, with what was kept of it, and whether what is there now is the run's. A row that it
+-- created and that is gone needs no undoing.
 SELECT u.document, u.chunk, u.replaced, r.run_id = $1
 FROM run_undo AS u
 LEFT JOIN embedding_records AS r
     ON r.collection_id = u.collection_id AND r.document = u.document AND r.chunk = u.chunk
-WHERE u.run_id = $1 AND u.collection_id = $2
+WHERE u.run_id = $1 AND u.collection_id = $2 AND (u.replaced IS NOT NULL OR r.run_id IS NOT NULL)
 UNION ALL
 SELECT r.document, r.chunk, NULL, true
 FROM embedding_records AS r

@@ -65,6 +65,7 @@ pub(crate) fn apply(conn: &Connection, changes: &ChangeSet) -> Outcome<Applied> 
     for row in upserts {
         work.upsert(row)?;
     }
+    work.keep_created()?;
     for relocation in &changes.relocations {
         work.relocate(&relocation.key, &relocation.locator)?;
     }

@@ -151,16 +151,30 @@ impl<'a> Applying<'a> {
             let Some((key, deleted)) = named.get(&(get(row, 0)?, rows::count32(row, 1)?)) else {
                 continue;
             };
+            // Without a row it says that the run created this one: what somebody has written over it since is kept.
+            let Some(mut kept) = undo::kept(key, row)? else {
+                continue;
+            };
             before.insert(*key);
-            if let Some(mut kept) = undo::kept(key, row)?
-                && kept.deleted != *deleted
-            {
+            if kept.deleted != *deleted {
                 kept.deleted = *deleted;
                 changed.push(key, &kept)?;
             }
         }
         self.write_kept(sql::CHANGE_KEPT, &changed).await?;
         Ok(before)
+    }
+
+    /// Remembers which rows the run created, once they are written.
+    pub(super) async fn keep_created(&self) -> Outcome<()> {
+        if self.changes.undo == UndoPolicy::Keep {
+            let of = [
+                (&self.run as _, Type::INT8),
+                (&self.collection as _, Type::INT8),
+            ];
+            self.tx.execute(sql::KEEP_CREATED, &of).await?;
+        }
+        Ok(())
     }
 
     async fn keep_new(&self, names: &Names, batch: &[(&'a DocumentKey, bool)]) -> Outcome<()> {

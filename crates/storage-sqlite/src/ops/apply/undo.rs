@@ -112,7 +112,7 @@ impl Work<'_> {
                     ))?;
                 }
             }
-            None if record.stamp[0] != self.run => {
+            Some(None) | None if record.stamp[0] != self.run => {
                 let kept = self.as_it_is(key, record, deleted)?;
                 self.conn.prepare_cached(sql::KEEP_ROW)?.execute((
                     at.0,
@@ -123,6 +123,16 @@ impl Work<'_> {
                 ))?;
             }
             Some(None) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Remembers which rows the run created, once they are written.
+    pub(super) fn keep_created(&self) -> Outcome<()> {
+        if self.changes.undo == UndoPolicy::Keep {
+            self.conn
+                .prepare_cached(sql::KEEP_CREATED)?
+                .execute((self.run, self.collection))?;
         }
         Ok(())
     }
