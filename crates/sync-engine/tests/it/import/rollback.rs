@@ -1,8 +1,8 @@
 //! What an import wrote over comes back, what it brought goes, and what others wrote since stays.
 
 use embedder_client::{Embedder, Meter, Purpose};
-use storage_core::{Embedding, EmbeddingStore, Imported, RunId};
-use sync_engine::{ImportOptions, SyncErrorKind, rollback_import};
+use storage_core::{ChangeSet, Embedding, EmbeddingStore, Imported, RunId, UndoPolicy};
+use sync_engine::{ImportOptions, RollbackReport, SyncErrorKind, rollback_import};
 
 use super::{Legacy, item, of_width, options, record, run};
 use crate::world::{World, faq, row, snapshot, with_ids};
@@ -22,6 +22,10 @@ async fn of_the_same_model(world: &World) -> (ImportOptions, Embedding) {
         .await
         .unwrap();
     (options, answer.vectors.remove(0))
+}
+
+fn left(report: &RollbackReport) -> Vec<&str> {
+    report.left.iter().map(|key| &*key.document).collect()
 }
 
 #[tokio::test]
@@ -79,19 +83,68 @@ async fn a_rollback_removes_what_came_and_leaves_what_others_wrote() {
     let first = rollback_import(store, &by("r1"), by("u1"), clock, false)
         .await
         .unwrap();
-    assert_eq!(first.removed, 1);
-    let ids: Vec<_> = world
-        .rows()
-        .await
-        .into_iter()
-        .map(|row| row.document.key.document)
-        .collect();
-    assert_eq!(ids, ["a", "c"]);
+    assert_eq!((first.removed, first.restored), (1, 0));
+    assert_eq!(left(&first), ["a"]);
+    assert_eq!(world.ids().await, ["a", "c"]);
     let missing = rollback_import(store, &by("nothing"), by("u2"), clock, false)
         .await
         .unwrap_err();
     assert_eq!(missing.kind(), SyncErrorKind::Selection);
     assert!(missing.to_string().contains("r2"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_rollback_lists_what_another_source_took_over_and_says_nothing_of_what_is_gone() {
+    let world = World::new();
+    let brought = ["a", "b", "c"].map(|id| item(id, id, 0.1));
+    let source = Legacy::new("old", brought.to_vec());
+    run(&world, &source, &options(), "r1").await.unwrap();
+    let force = ImportOptions {
+        overwrite: true,
+        ..options()
+    };
+    let other = Legacy::new("another", vec![item("a", "a", 0.1)]);
+    let report = run(&world, &other, &force, "r2").await.unwrap();
+    assert_eq!(report.replaced, 1);
+    let (base, rows) = world.store.fingerprints(&faq()).await.unwrap();
+    let gone = rows.iter().find(|row| row.key.document == "c").unwrap();
+    let deleted = ChangeSet {
+        collection: faq(),
+        base,
+        source: None,
+        upserts: Vec::new(),
+        deletes: vec![gone.key.clone()],
+        relocations: Vec::new(),
+        binds: Vec::new(),
+        register: None,
+        complete: None,
+        activate: None,
+        undo: UndoPolicy::Forget,
+        run: RunId::new("somebody").unwrap(),
+        applied_at: (world.clock)(),
+    };
+    world.store.apply(deleted).await.unwrap();
+
+    let by = |name: &str| RunId::new(name).unwrap();
+    let (store, clock) = (&*world.store, &*world.clock);
+    for dry_run in [true, false] {
+        let undone = rollback_import(store, &by("r1"), by("u1"), clock, dry_run)
+            .await
+            .unwrap();
+        assert_eq!((undone.removed, undone.restored), (1, 0));
+        assert_eq!(left(&undone), ["a"]);
+    }
+    assert_eq!(world.ids().await, ["a"]);
+    // The row that was taken over goes back to the source that had brought it, and that import can be undone again.
+    let second = rollback_import(store, &by("r2"), by("u2"), clock, false)
+        .await
+        .unwrap();
+    assert_eq!((second.removed, second.restored), (0, 1));
+    let first = rollback_import(store, &by("r1"), by("u3"), clock, false)
+        .await
+        .unwrap();
+    assert_eq!((first.removed, left(&first).len()), (1, 0));
+    assert!(world.ids().await.is_empty());
 }
 
 #[tokio::test]
