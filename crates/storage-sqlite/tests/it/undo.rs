@@ -86,6 +86,60 @@ async fn a_repair_of_something_else_keeps_what_was_kept() {
 }
 
 #[tokio::test]
+async fn a_repair_still_knows_what_an_import_created_and_others_wrote_over() {
+    let (_directory, path, one) = imported().await;
+    let options = SqliteOptions::file(&path);
+    let store = open(&options).unwrap();
+    for (run, undo, ids) in [
+        ("moving", UndoPolicy::Keep, &["new-1", "new-2"][..]),
+        ("since", UndoPolicy::Forget, &["new-1"][..]),
+    ] {
+        let texts: Vec<_> = ids
+            .iter()
+            .map(|id| fixture::document(id, "Новый?", run))
+            .collect();
+        fixture::put(&store, &one, &texts).await;
+        let mut changes = fixture::change(fixture::generation(&store, &faq()).await);
+        changes.undo = undo;
+        changes.run = fixture::run(run);
+        changes.upserts = texts
+            .iter()
+            .map(|text| fixture::row(text, &[&one]))
+            .collect();
+        store.apply(changes).await.unwrap();
+    }
+    let before = told(&store).await.unwrap();
+    let changed: Vec<_> = before
+        .iter()
+        .map(|row| {
+            (
+                &*row.key.document,
+                row.replaced.is_some(),
+                row.changed_since,
+            )
+        })
+        .collect();
+    let expected = [
+        ("id-0003", true, false),
+        ("id-0007", true, false),
+        ("new-1", false, true),
+        ("new-2", false, false),
+    ];
+    assert_eq!(changed, expected);
+    assert!(store.check().await.unwrap().is_ok());
+    drop(store);
+    tamper(
+        &path,
+        "UPDATE embedding_records SET body = 'x' WHERE document = 'id-0011'",
+    );
+    let report = repair(&options, RepairOptions::default(), Timestamp(0)).unwrap();
+    assert!(report.written, "{report:?}");
+    let store = open(&options).unwrap();
+    assert_eq!(told(&store).await.unwrap(), before);
+    assert!(store.check().await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_damaged_row_is_not_replaced_by_one_who_keeps() {
     let (_directory, path, one) = imported().await;
     tamper(
