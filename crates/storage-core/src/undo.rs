@@ -35,7 +35,8 @@ pub struct UndoRow {
     /// made active since.
     pub replaced: Option<Row>,
     /// Whether the row was written or deleted by another run since, so that undoing this one would lose that. Of a row
-    /// that the run created: whether another run wrote what is there now, over it or after it was gone.
+    /// that the run created: whether another run wrote what is there now, over it or after it was gone. So is told, too,
+    /// a row of which a repair has lost what the run had kept: nobody knows what to bring back, or whether anything.
     pub changed_since: bool,
 }
 

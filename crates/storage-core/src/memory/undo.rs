@@ -86,13 +86,15 @@ pub(super) fn rows(
         .chain(kept.keys())
         .collect();
     let told = keys.into_iter().filter_map(|key| {
+        // A run that kept has kept of each of its rows, as the backends need it that can be damaged.
+        let lost = !kept.is_empty() && !kept.contains_key(key);
         let kept = kept.get(key).and_then(Option::as_ref);
         let now = collection.rows.get(key);
         Some(UndoRow {
             key: key.clone(),
             replaced: kept.map(|kept| restorable(state, collection, &kept.row)),
             changed_since: match (now, kept) {
-                (Some(now), _) => now.run != *run,
+                (Some(now), _) => lost || now.run != *run,
                 (None, Some(kept)) => !kept.deleted,
                 (None, None) => return None,
             },

@@ -66,6 +66,9 @@ async fn a_damaged_kept_row_is_reported_and_restores_nothing() {
             .map(|row| &*row.key.document)
             .collect();
         assert_eq!(replaced, ["id-0007"], "{damage}");
+        // It had been there before the import, which must not take it away now that nobody knows as what.
+        let lost = found.iter().find(|row| row.key.document == "id-0003");
+        assert!(lost.unwrap().changed_since, "{damage}");
         assert!(store.check().await.unwrap().is_ok(), "{damage}");
     }
 }
