@@ -96,10 +96,10 @@ macro_rules! __store_cases {
             undo::the_first_row_is_kept_once_a_run
             undo::a_run_keeps_nothing_of_its_own
             undo::rows_changed_since_are_told
-            undo::a_created_row_that_others_wrote_over_is_told
-            undo::a_created_row_that_is_gone_is_not_told
-            undo::a_row_is_created_once_over_several_changes_of_a_run
-            undo::what_others_wrote_between_two_changes_of_a_run_comes_back
+            created::a_created_row_that_others_wrote_over_is_told
+            created::a_created_row_that_is_gone_is_not_told
+            created::a_row_is_created_once_over_several_changes_of_a_run
+            created::what_others_wrote_between_two_changes_of_a_run_comes_back
             undo::prune_spares_what_is_kept
             undo::a_deleted_version_is_not_restored
             undo::runs_are_undone_one_after_another

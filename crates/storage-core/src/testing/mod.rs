@@ -12,6 +12,7 @@
 pub mod apply;
 pub mod check;
 pub mod copies;
+pub mod created;
 pub mod fixture;
 pub mod keeping;
 pub mod ledger;

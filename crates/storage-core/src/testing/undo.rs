@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A change of [`faq`] by a run that keeps what it replaces.
-async fn keeping(store: &dyn EmbeddingStore, by: &str) -> ChangeSet {
+pub(super) async fn keeping(store: &dyn EmbeddingStore, by: &str) -> ChangeSet {
     let mut changes = change(generation(store, &faq()).await);
     changes.source = None;
     changes.undo = UndoPolicy::Keep;
@@ -24,7 +24,7 @@ async fn keeping(store: &dyn EmbeddingStore, by: &str) -> ChangeSet {
 }
 
 /// Writes these rows with their vectors by a run that keeps.
-async fn write(store: &dyn EmbeddingStore, by: &str, version: &Made, rows: &[Document]) {
+pub(super) async fn write(store: &dyn EmbeddingStore, by: &str, version: &Made, rows: &[Document]) {
     put(store, version, rows).await;
     let mut changes = keeping(store, by).await;
     changes.upserts = rows.iter().map(|text| row(text, &[version])).collect();
@@ -32,7 +32,7 @@ async fn write(store: &dyn EmbeddingStore, by: &str, version: &Made, rows: &[Doc
 }
 
 /// Deletes these rows by a run that keeps.
-async fn delete(store: &dyn EmbeddingStore, by: &str, rows: &[&str]) {
+pub(super) async fn delete(store: &dyn EmbeddingStore, by: &str, rows: &[&str]) {
     let mut changes = keeping(store, by).await;
     changes.deletes = rows.iter().map(|id| key(id)).collect();
     store.apply(changes.clone()).await.unwrap();
@@ -65,7 +65,7 @@ async fn told(store: &dyn EmbeddingStore, by: &str) -> Vec<UndoRow> {
 }
 
 /// Keys as they are told: `+` created, `=` replaced or deleted, with `!` where somebody has changed them since.
-async fn marks(store: &dyn EmbeddingStore, by: &str) -> Vec<String> {
+pub(super) async fn marks(store: &dyn EmbeddingStore, by: &str) -> Vec<String> {
     let mark = |row: UndoRow| {
         let what = if row.replaced.is_some() { "=" } else { "+" };
         let since = if row.changed_since { "!" } else { "" };
@@ -74,7 +74,7 @@ async fn marks(store: &dyn EmbeddingStore, by: &str) -> Vec<String> {
     told(store, by).await.into_iter().map(mark).collect()
 }
 
-async fn undo(store: &dyn EmbeddingStore, by: &str) {
+pub(super) async fn undo(store: &dyn EmbeddingStore, by: &str) {
     let (base, rows) = store.undo(&faq(), &run(by)).await.unwrap();
     store
         .apply(planned(base, rows, &run(by)).clone())
@@ -83,7 +83,7 @@ async fn undo(store: &dyn EmbeddingStore, by: &str) {
 }
 
 /// Rows, vectors, places and counts of [`faq`]: everything but its counter.
-async fn content(store: &dyn EmbeddingStore) -> CollectionSnapshot {
+pub(super) async fn content(store: &dyn EmbeddingStore) -> CollectionSnapshot {
     let mut found = snapshot(store)
         .await
         .collections
@@ -269,105 +269,6 @@ pub async fn rows_changed_since_are_told<H: Harness>(harness: H) {
     ];
     assert_eq!(left, expected);
     assert!(marks(store, "moving").await.is_empty());
-}
-
-/// A row that the run created is told as changed since when another run has written over it, has taken it over for
-/// another source, or has put one in its place after it was gone; and undoing leaves all of them as they are.
-pub async fn a_created_row_that_others_wrote_over_is_told<H: Harness>(harness: H) {
-    let store = harness.store();
-    let (one, _) = filled(&harness, 1).await;
-    let new = |id: &str, answer: &str| document(id, "Новый?", answer);
-    let ids = ["again", "over", "still", "taken"];
-    write(store, "moving", &one, &ids.map(|id| new(id, "Да."))).await;
-
-    write(store, "since", &one, &[new("over", "Нет.")]).await;
-    let mut taken = new("taken", "Да.");
-    taken.source = source_id("another");
-    let mut over = keeping(store, "since").await;
-    over.deletes = vec![taken.key.clone(), key("again")];
-    over.upserts = vec![row(&taken, &[&one])];
-    store.apply(over).await.unwrap();
-    write(store, "later", &one, &[new("again", "Да.")]).await;
-    let harness = harness.reopen().await;
-    let store = harness.store();
-    assert_eq!(
-        marks(store, "moving").await,
-        ["+again!", "+over!", "+still", "+taken!"]
-    );
-    assert_eq!(store.cache_stats().await.unwrap().unreferenced, 0);
-    assert!(store.check().await.unwrap().is_ok());
-
-    undo(store, "moving").await;
-    let left = content(store).await.records;
-    let left: Vec<_> = left
-        .iter()
-        .map(|record| (&*record.document.key.document, &*record.document.body))
-        .collect();
-    let expected = [
-        ("again", "Да."),
-        ("id-0000", "Ответ 0."),
-        ("over", "Нет."),
-        ("taken", "Да."),
-    ];
-    assert_eq!(left, expected);
-    assert!(marks(store, "moving").await.is_empty());
-}
-
-/// A row that the run created and that others have deleted since needs no undoing.
-pub async fn a_created_row_that_is_gone_is_not_told<H: Harness>(harness: H) {
-    let store = harness.store();
-    let (one, _) = filled(&harness, 1).await;
-    let before = content(store).await;
-    let new = ["gone", "new"].map(|id| document(id, "Новый?", "Да."));
-    write(store, "moving", &one, &new).await;
-    let mut since = change(generation(store, &faq()).await);
-    since.run = run("since");
-    since.deletes = vec![key("gone")];
-    store.apply(since).await.unwrap();
-    assert_eq!(marks(store, "moving").await, ["+new"]);
-    undo(store, "moving").await;
-    assert_eq!(content(store).await, before);
-    assert!(marks(store, "moving").await.is_empty());
-}
-
-/// Written over again and again by the run that created it, a row is still one that the run created.
-pub async fn a_row_is_created_once_over_several_changes_of_a_run<H: Harness>(harness: H) {
-    let store = harness.store();
-    let (one, _) = filled(&harness, 2).await;
-    let before = content(store).await;
-    let new = |answer: &str| document("new", "Новый?", answer);
-    write(store, "moving", &one, &[new("Первый.")]).await;
-    write(store, "moving", &one, &[new("Второй.")]).await;
-    let more = [document("more", "Ещё?", "Да."), new("Третий.")];
-    write(store, "moving", &one, &more).await;
-    delete(store, "moving", &["new"]).await;
-    assert_eq!(marks(store, "moving").await, ["+more"]);
-    write(store, "moving", &one, &[new("Третий.")]).await;
-    // A change that writes no row changes nothing about it.
-    store
-        .apply(keeping(store, "moving").await.clone())
-        .await
-        .unwrap();
-    assert_eq!(marks(store, "moving").await, ["+more", "+new"]);
-    undo(store, "moving").await;
-    assert_eq!(content(store).await, before);
-}
-
-/// What another run wrote over a created row is not the run's own: writing over that again keeps it.
-pub async fn what_others_wrote_between_two_changes_of_a_run_comes_back<H: Harness>(harness: H) {
-    let store = harness.store();
-    let (one, _) = filled(&harness, 1).await;
-    let new = |id: &str, answer: &str| document(id, "Новый?", answer);
-    let both = |answer: &str| [new("one", answer), new("two", answer)];
-    write(store, "moving", &one, &both("Первый.")).await;
-    write(store, "since", &one, &both("Чужой.")).await;
-    let between = content(store).await;
-    write(store, "moving", &one, &[new("one", "Второй.")]).await;
-    delete(store, "moving", &["two"]).await;
-    assert_eq!(marks(store, "moving").await, ["=one", "=two"]);
-    assert_eq!(store.prune(Timestamp(i64::MAX)).await.unwrap(), 0);
-    undo(store, "moving").await;
-    assert_eq!(content(store).await, between);
 }
 
 /// A vector that only a kept row names is not pruned while it is kept, and is counted so; afterwards it is.
