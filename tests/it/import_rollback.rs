@@ -144,8 +144,10 @@ fn what_others_wrote_since_is_left_and_named(backend: Backend) {
     counts(&second, &[("imported", 1), ("replaced", 1), ("skipped", 5)]);
 
     // Out of order: what the second import wrote is not the first one's any longer.
-    let report = place.json(&["import", "rollback", run_of(&first), "--dry-run"]);
+    let plan = ["import", "rollback", run_of(&first), "--dry-run", "--json"];
+    let report = place.run(&plan).expect(3).json();
     counts(&report, &[("removed", 5), ("restored", 0)]);
+    assert_eq!(report["left"], serde_json::json!([changed[2].id]));
     // In order: both are undone, one after the other.
     let report = place.json(&["import", "rollback", run_of(&second)]);
     counts(&report, &[("removed", 0), ("restored", 1)]);
