@@ -20,6 +20,11 @@ mod outlet;
 #[doc(hidden)]
 pub mod pickle;
 #[cfg(any(feature = "faiss", feature = "vectors"))]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "a build with one of the two formats leaves some of it to the other"
+)]
 mod reading;
 #[cfg(feature = "vectors")]
 pub mod vectors;
