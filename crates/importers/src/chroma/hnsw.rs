@@ -2,14 +2,21 @@
 //!
 //! Read by element, never as a whole. Every number of the header is checked against every other before it is used.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::num::NonZeroU32;
 
 /// Bytes of `header.bin`.
 pub(crate) const HEADER: usize = 100;
 
-/// As much of the elements as is read at once.
-const WINDOW: usize = 1 << 20;
+/// Bytes that are read at once where elements are asked for in about their order.
+const BLOCK: usize = 64 << 10;
+
+/// Such pieces that are kept: a megabyte.
+const HELD_BLOCKS: usize = 16;
+
+/// Elements from one to the next that still count as about their order.
+const NEAR: u64 = 4096;
 
 /// Where things are in `data_level0.bin`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,16 +132,18 @@ impl Element<'_> {
     }
 }
 
-/// The elements of `data_level0.bin`, by position. Whoever goes forward reads large pieces; whoever jumps, one element.
+/// The elements of `data_level0.bin`, by position. Whoever stays near where he was reads blocks; whoever jumps, one element.
 #[derive(Debug)]
 pub(crate) struct Elements<R> {
     file: R,
     layout: Layout,
     /// Elements that are wholly in the file.
     whole: u64,
-    window: Vec<u8>,
-    /// Position of the first element in the window.
-    first: u64,
+    /// Pieces of the file with the position of their first element, the newest last. Several, because an index that was
+    /// filled by many threads has the order of its records only roughly.
+    held: VecDeque<(u64, Vec<u8>)>,
+    /// The position that was asked for last.
+    last: u64,
 }
 
 impl<R: Read + Seek> Elements<R> {
@@ -146,8 +155,8 @@ impl<R: Read + Seek> Elements<R> {
             file,
             layout,
             whole: (length / layout.size as u64).min(layout.count),
-            window: Vec::new(),
-            first: 0,
+            held: VecDeque::with_capacity(HELD_BLOCKS),
+            last: 0,
         })
     }
 
@@ -165,27 +174,45 @@ impl<R: Read + Seek> Elements<R> {
             return Ok(None);
         }
         let size = self.layout.size;
-        let held = (self.window.len() / size) as u64;
-        if position < self.first || position >= self.first + held {
-            let onwards = position >= self.first + held
-                && position - (self.first + held) <= (WINDOW / size) as u64;
-            let wanted = if onwards { (WINDOW / size).max(1) } else { 1 };
-            let wanted = (wanted as u64).min(self.whole - position);
-            self.window.clear();
-            self.first = position;
-            self.file.seek(SeekFrom::Start(position * size as u64))?;
-            let bytes = wanted * size as u64;
-            (&mut self.file).take(bytes).read_to_end(&mut self.window)?;
-            if (self.window.len() as u64) < bytes {
-                self.window.clear();
-                return Err(io::ErrorKind::UnexpectedEof.into());
+        let near = position.abs_diff(self.last) <= NEAR;
+        self.last = position;
+        let holds = |(first, bytes): &(u64, Vec<u8>)| {
+            position >= *first && position - first < (bytes.len() / size) as u64
+        };
+        let at = match self.held.iter().rposition(holds) {
+            Some(at) => at,
+            None => {
+                let (first, wanted) = if near {
+                    let block = (BLOCK / size).max(1) as u64;
+                    let first = position / block * block;
+                    (first, block.min(self.whole - first))
+                } else {
+                    (position, 1)
+                };
+                self.load(first, wanted)?
             }
-        }
-        let start = usize::try_from(position - self.first).unwrap_or(usize::MAX) * size;
+        };
+        let (first, bytes) = &self.held[at];
+        let start = usize::try_from(position - first).unwrap_or(usize::MAX) * size;
         Ok(Some(Element {
-            bytes: &self.window[start..start + size],
+            bytes: &bytes[start..start + size],
             layout: self.layout,
         }))
+    }
+
+    /// Reads so many elements in place of the oldest piece, and tells where they are held.
+    fn load(&mut self, first: u64, wanted: u64) -> io::Result<usize> {
+        let mut bytes = match self.held.len() {
+            HELD_BLOCKS => self.held.pop_front().map_or_else(Vec::new, |(_, old)| old),
+            _ => Vec::new(),
+        };
+        let wanted = wanted * self.layout.size as u64;
+        bytes.resize(usize::try_from(wanted).unwrap_or_default(), 0);
+        self.file
+            .seek(SeekFrom::Start(first * self.layout.size as u64))?;
+        self.file.read_exact(&mut bytes)?;
+        self.held.push_back((first, bytes));
+        Ok(self.held.len() - 1)
     }
 }
 

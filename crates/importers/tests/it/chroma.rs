@@ -248,8 +248,10 @@ fn one_name_in_two_databases_is_two_collections() {
             .map(|source| source.collection().name.clone())
             .collect()
     };
+    // The plain name is that of the default database, where people put collections without thinking of databases.
+    assert_eq!(names(&options(&["faq_main"])), ["faq_main"]);
     assert_eq!(
-        names(&options(&["faq_main"])),
+        names(&options(&["faq_main", "support/faq_main"])),
         ["faq_main", "support/faq_main"]
     );
     assert_eq!(names(&options(&["support/faq_main"])), ["support/faq_main"]);
@@ -266,6 +268,11 @@ fn one_name_in_two_databases_is_two_collections() {
         ..ChromaOptions::default()
     };
     assert_eq!(names(&of_support), ["support/faq_main"]);
+    let named = ChromaOptions {
+        collections: vec!["faq_main".to_owned()],
+        ..of_support
+    };
+    assert_eq!(names(&named), ["support/faq_main"]);
     // Twice the same is once.
     assert_eq!(names(&options(&["readded", "readded"])), ["readded"]);
 }

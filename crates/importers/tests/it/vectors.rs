@@ -187,7 +187,7 @@ fn what_does_not_belong_together_is_refused() {
         "{message}"
     );
     let (kind, message) = refused(&items, Some(&matrix), some(3));
-    assert_eq!(kind, ImportErrorKind::Unsupported);
+    assert_eq!(kind, ImportErrorKind::Dimensions);
     assert!(
         message.contains("have 2 numbers, and 3 were asked for"),
         "{message}"
