@@ -4,8 +4,26 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::exit::{ExitCode, Failure};
+
 /// What the name of a file begins with while it is being written; the number of the process follows.
 pub(crate) const PREFIX: &str = ".smart-support-report.";
+
+/// Writes a report into the directory that was named for reports, and says where.
+pub(crate) fn report(directory: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    let path = directory.join(name);
+    write(&path, text.as_bytes()).map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!(
+                "the report cannot be written into {}: {error}",
+                directory.display()
+            ),
+        )
+    })?;
+    tracing::info!("Report written to {}", path.display());
+    Ok(())
+}
 
 /// Writes a file for its owner only: beside it first, to the disk, and then under its name. Creates its directory.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

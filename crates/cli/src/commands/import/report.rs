@@ -176,17 +176,7 @@ fn write(
         ("smart-support-import.json", json),
         ("smart-support-import.md", markdown(document, reports)),
     ] {
-        let path = directory.join(name);
-        private_file::write(&path, text.as_bytes()).map_err(|error| {
-            Failure::new(
-                ExitCode::Failed,
-                format!(
-                    "the report cannot be written into {}: {error}",
-                    directory.display()
-                ),
-            )
-        })?;
-        tracing::info!("Report written to {}", path.display());
+        private_file::report(directory, name, &text)?;
     }
     Ok(())
 }

@@ -112,16 +112,5 @@ impl Work<'_> {
 /// Writes the JSON report beside others.
 fn write_report(directory: &Path, document: &wire::Sync) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document).map_err(std::io::Error::from)?;
-    let path = directory.join("smart-support-report.json");
-    private_file::write(&path, text.as_bytes()).map_err(|error| {
-        Failure::new(
-            ExitCode::Failed,
-            format!(
-                "the report cannot be written into {}: {error}",
-                directory.display()
-            ),
-        )
-    })?;
-    tracing::info!("Report written to {}", path.display());
-    Ok(())
+    private_file::report(directory, "smart-support-report.json", &text)
 }
