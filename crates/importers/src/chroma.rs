@@ -63,8 +63,7 @@ pub fn open(
     let before = files.stamp(&[])?;
     let connection = database::connect(&files)?;
     database::check(&connection, options.salvage)?;
-    let entries = catalogue::list(&connection)?;
-    let wanted = catalogue::select(entries, options, files.directory())?;
+    let wanted = catalogue::wanted(&connection, options, files.directory())?;
     let plans = plan::make(&connection, &files, &wanted, options.salvage)?;
     drop(connection);
     wanted

@@ -27,7 +27,6 @@ const INDEX_FILES: [&str; 4] = [
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) id: String,
-    pub(super) name: Name,
     /// Its name, with the database before it where another collection has the same.
     pub(super) title: String,
     /// Numbers per vector; `None` while nothing was ever written.
@@ -58,26 +57,33 @@ impl Entry {
 /// A row of `collections`, before its segments are looked up.
 struct Listed {
     id: String,
-    name: String,
+    name: Name,
+    /// Its name, with the database before it where another collection has the same.
+    title: String,
+    /// That there is such another one.
+    note: Option<String>,
     dimension: Option<i64>,
-    database: String,
-    tenant: String,
     config: Option<String>,
     schema: Option<String>,
 }
 
-/// All collections, in the order of tenant, database and name.
-pub(super) fn list(connection: &Connection) -> Result<Vec<Entry>, ImportError> {
-    let mut entries = Vec::new();
-    for listed in rows(connection)? {
-        entries.push(describe(connection, listed)?);
+/// The wanted collections, in the order of tenant, database and name. Others may be of any form: they are not looked at.
+///
+/// # Errors
+/// `NotFound` for a name that none has, with the names there are; whatever is wrong with one that is wanted.
+pub(super) fn wanted(
+    connection: &Connection,
+    options: &ChromaOptions,
+    directory: &Path,
+) -> Result<Vec<Entry>, ImportError> {
+    let mut all = rows(connection)?;
+    let titles = names::titles(&all.iter().map(|listed| &listed.name).collect::<Vec<_>>());
+    for (listed, (title, note)) in all.iter_mut().zip(titles) {
+        listed.title = title;
+        listed.note = note;
     }
-    let titles = names::titles(&entries.iter().map(|entry| &entry.name).collect::<Vec<_>>());
-    for (entry, (title, note)) in entries.iter_mut().zip(titles) {
-        entry.title = title;
-        entry.notes.extend(note);
-    }
-    Ok(entries)
+    let chosen = select(all, options, directory)?.into_iter();
+    chosen.map(|listed| describe(connection, listed)).collect()
 }
 
 fn rows(connection: &Connection) -> Result<Vec<Listed>, ImportError> {
@@ -108,10 +114,14 @@ fn rows(connection: &Connection) -> Result<Vec<Listed>, ImportError> {
             let tenant: Option<String> = row.get(4)?;
             Ok(Listed {
                 id: row.get(0)?,
-                name: row.get(1)?,
+                name: Name {
+                    tenant: tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+                    database: database.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
+                    name: row.get(1)?,
+                },
+                title: String::new(),
+                note: None,
                 dimension: row.get(2)?,
-                database: database.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
-                tenant: tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
                 config: row.get(5)?,
                 schema: row.get(6)?,
             })
@@ -124,7 +134,7 @@ fn describe(connection: &Connection, listed: Listed) -> Result<Entry, ImportErro
     let refuse = |kind, what: String| {
         Err(ImportError::new(
             kind,
-            format!("collection `{}`: {what}", listed.name),
+            format!("collection `{}`: {what}", listed.title),
         ))
     };
     let dimensions = match listed.dimension {
@@ -202,14 +212,12 @@ fn describe(connection: &Connection, listed: Listed) -> Result<Entry, ImportErro
         }
     };
     Ok(Entry {
-        notes: space::embedding_function(&places).into_iter().collect(),
-        title: listed.name.clone(),
+        notes: space::embedding_function(&places)
+            .into_iter()
+            .chain(listed.note)
+            .collect(),
+        title: listed.title,
         id: listed.id,
-        name: Name {
-            tenant: listed.tenant,
-            database: listed.database,
-            name: listed.name,
-        },
         dimensions,
         metric,
         metadata_segment,
@@ -258,11 +266,11 @@ fn space_of(
 ///
 /// # Errors
 /// `NotFound` for a name that none has, with the names there are.
-pub(super) fn select(
-    mut entries: Vec<Entry>,
+fn select(
+    mut entries: Vec<Listed>,
     options: &ChromaOptions,
     directory: &Path,
-) -> Result<Vec<Entry>, ImportError> {
+) -> Result<Vec<Listed>, ImportError> {
     let place = directory.display().to_string();
     if entries.is_empty() {
         return Err(ImportError::new(
@@ -270,7 +278,7 @@ pub(super) fn select(
             format!("there is no collection in {place}"),
         ));
     }
-    type Field = fn(&Entry) -> &str;
+    type Field = fn(&Listed) -> &str;
     let fields: [(&str, &Option<String>, Field); 2] = [
         ("tenant", &options.tenant, |entry| &entry.name.tenant),
         ("database", &options.database, |entry| &entry.name.database),

@@ -143,6 +143,23 @@ fn a_collection_that_only_says_it_is_cosine_is_an_error() {
 }
 
 #[test]
+fn a_collection_that_nobody_asked_for_may_be_of_any_form() {
+    let fixture = Fixture::of("1.5.9");
+    let connection = rusqlite::Connection::open(fixture.db.join("chroma.sqlite3")).unwrap();
+    connection
+        .execute(
+            "UPDATE segments SET type = 'urn:chroma:segment/vector/hnsw-distributed' WHERE scope = 'VECTOR' \
+             AND collection = (SELECT id FROM collections WHERE name = 'macros_ip')",
+            [],
+        )
+        .unwrap();
+    drop(connection);
+    assert_eq!(open(&fixture.db, &options(&["readded"])).unwrap().len(), 1);
+    let refused = open(&fixture.db, &options(&["macros_ip"])).unwrap_err();
+    assert_eq!(refused.kind(), ImportErrorKind::Unsupported);
+}
+
+#[test]
 fn words_that_are_not_known_are_refused_by_name() {
     for (sql, kind, words) in [
         (
