@@ -30,7 +30,7 @@ use crate::{SyncError, SyncErrorKind};
 use aim::Aim;
 use rows::Sorter;
 
-pub use aim::IMPORTED;
+pub use aim::{IMPORTED, imported_model};
 pub use check::ModelCheck;
 pub use fields::FieldMap;
 pub use progress::{ImportPlan, ImportProgress, NoImportProgress};
@@ -139,7 +139,7 @@ pub async fn import(
         &options.collection,
     )
     .await?;
-    ledger.fills(&aim.version.id());
+    ledger.fills(&aim.version_id);
     report.resumed = ledger.resumed;
     if ledger.resumed {
         context.progress.resuming();
@@ -261,7 +261,7 @@ impl Importing<'_> {
             binds: Vec::new(),
             register: Some(self.aim.version.clone()),
             complete: None,
-            activate: self.aim.activate.then(|| self.aim.version.id()),
+            activate: self.aim.activate.then(|| self.aim.version_id.clone()),
             undo: UndoPolicy::Keep,
             run: self.context.run.clone(),
             applied_at: (self.context.clock)(),

@@ -44,7 +44,8 @@ pub use estimate::{Estimate, Pace, TokensBy, estimated_tokens};
 pub use execute::{Prepared, SyncContext, prepare, sync, sync_if};
 pub use import::{
     FieldMap, IMPORTED, ImportContext, ImportOptions, ImportPlan, ImportProgress, ImportReport,
-    ImportSeconds, ModelCheck, NoImportProgress, RollbackReport, Verified, import, rollback_import,
+    ImportSeconds, ModelCheck, NoImportProgress, RollbackReport, Verified, import, imported_model,
+    rollback_import,
 };
 pub use plan::{Change, PlannedRow, SyncPlan};
 pub use policy::{DeleteAllowance, Selection, SyncPolicy};

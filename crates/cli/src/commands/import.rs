@@ -12,7 +12,7 @@ use embedder_client::{Embedder, Meter};
 use storage_core::{
     CollectionName, EmbedText, EmbeddingStore, ImportSource, ImportedCollection, StoreErrorKind,
 };
-use sync_engine::{FieldMap, ImportContext, ImportOptions, ImportReport, import};
+use sync_engine::{FieldMap, ImportContext, ImportOptions, ImportReport, import, imported_model};
 
 use crate::app::{self, App};
 use crate::args::{ImportArgs, ImportCommand};
@@ -27,7 +27,7 @@ pub(crate) async fn run(app: &App, command: &ImportCommand) -> Result<ExitCode, 
         ImportCommand::Chroma(args) => (parts::open_chroma(app, args).await?, &args.common),
         ImportCommand::Faiss(args) => (vec![parts::open_faiss(args)?], &args.common),
         ImportCommand::Vectors(args) => (
-            vec![parts::open_vectors(args, dimensions(app)?)?],
+            vec![parts::open_vectors(args, app.settings.dimensions()?)?],
             &args.common,
         ),
         ImportCommand::Rollback(args) => return rollback::run(app, args).await,
@@ -124,18 +124,12 @@ impl Move {
         collection: CollectionName,
     ) -> Result<Self, Failure> {
         let found = source.collection();
-        let name = args.model.as_ref().or(found.model.as_ref());
-        let (embedder, on_trust) = match name {
-            Some(name) => provider(app, name),
+        let (embedder, on_trust) = match imported_model(found, args.model.as_deref()) {
+            Ok(name) => provider(app, name)?,
+            // Nothing is moved out of an empty collection, so nobody need know what it would be of.
+            Err(_) if found.total == 0 => (None, None),
             // Before the store is touched: a store that was made for nothing would be the first thing to clean up.
-            None if found.total > 0 => {
-                return Err(usage(format!(
-                    "{} does not say which model its vectors are of, and a wrong guess would mix two: name it with \
-                     --model NAME",
-                    found.location
-                )));
-            }
-            None => (None, None),
+            Err(error) => return Err(error.into()),
         };
         let embed_text = args
             .embed_text
@@ -151,7 +145,7 @@ impl Move {
                 collection,
                 model: args.model.clone(),
                 provider,
-                dimensions: dimensions(app)?,
+                dimensions: app.settings.dimensions()?,
                 batch: args.batch_size as usize,
                 overwrite: args.force,
                 verify: !args.no_verify,
@@ -193,8 +187,11 @@ impl Move {
     }
 }
 
+/// A provider, and why it may not be asked, if that is so.
+type Served = (Option<Arc<dyn Embedder>>, Option<String>);
+
 /// The provider that serves the model of this name, if the settings lead to one that may be asked.
-fn provider(app: &App, name: &str) -> (Option<Arc<dyn Embedder>>, Option<String>) {
+fn provider(app: &App, name: &str) -> Result<Served, Failure> {
     let built = app.embedder();
     let served = match &built {
         Ok(embedder) if embedder.spec().name == name => None,
@@ -208,20 +205,12 @@ fn provider(app: &App, name: &str) -> (Option<Arc<dyn Embedder>>, Option<String>
         )),
     };
     if served.is_some() {
-        return (None, served);
+        return Ok((None, served));
     }
     // What it is can be known without asking it anything: its revision and its prefixes.
-    let offline = app.settings.layers.text(env::OFFLINE) == Some("true");
+    let offline = app.settings.flag(env::OFFLINE)?;
     let why = offline.then(|| "--offline".to_owned());
-    (built.ok(), why)
-}
-
-fn dimensions(app: &App) -> Result<Option<NonZeroU32>, Failure> {
-    app.settings
-        .layers
-        .parse(env::DIMENSIONS, "a number of dimensions", |text| {
-            text.parse().ok()
-        })
+    Ok((built.ok(), why))
 }
 
 fn fields(map: &[String]) -> Result<FieldMap, Failure> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use embedder_client::{Embedder, Meter, Purpose};
 use retriever::SearchOptions;
-use storage_core::{Embedding, Filter, Version, VersionId};
+use storage_core::{Embedding, Filter, MetadataPredicate, Version, VersionId};
 
 use crate::app::{App, OpenStore, active_version};
 use crate::args::{SearchArgs, SourceArgs};
@@ -262,26 +262,31 @@ async fn embed(embedder: &dyn Embedder, text: &str) -> Result<Embedding, Failure
         .ok_or_else(|| Failure::new(ExitCode::Failed, "the provider answered without a vector"))
 }
 
-fn options(app: &App, args: &SearchArgs) -> Result<SearchOptions, Failure> {
-    let layers = &app.settings.layers;
-    let top_k = layers
+/// Hits to show at most.
+fn top_k(app: &App) -> Result<usize, Failure> {
+    let top_k = app
+        .settings
+        .layers
         .parse(env::TOP_K, "a number from 1 to 1000", |text| {
             number(text, 1..=MOST)
-        })?
-        .unwrap_or(3);
-    let metadata = args
-        .filter
-        .iter()
-        .map(|text| predicate(text))
-        .collect::<Result<_, _>>()?;
+        })?;
+    Ok(top_k.unwrap_or(3))
+}
+
+/// What the metadata of a hit must hold.
+fn predicates(filters: &[String]) -> Result<Vec<MetadataPredicate>, Failure> {
+    filters.iter().map(|text| predicate(text)).collect()
+}
+
+fn options(app: &App, args: &SearchArgs) -> Result<SearchOptions, Failure> {
     Ok(SearchOptions {
-        top_k,
+        top_k: top_k(app)?,
         threshold: None,
         filter: Filter {
             category: args.category.clone(),
             document: args.document.clone(),
             contains: args.contains.clone(),
-            metadata,
+            metadata: predicates(&args.filter)?,
         },
     })
 }

@@ -38,7 +38,7 @@ pub(crate) async fn open(
         database: args.database.clone(),
         token: layers.text(env::CHROMA_TOKEN).map(SecretString::from),
         proxy: layers.text(env::PROXY).map(str::to_owned),
-        allow_plain_http: layers.text(env::ALLOW_PLAIN_HTTP) == Some("true"),
+        allow_plain_http: app.settings.flag(env::ALLOW_PLAIN_HTTP)?,
         ..ServerOptions::default()
     };
     Ok(connect(&args.source, &options).await?)

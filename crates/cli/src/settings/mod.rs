@@ -311,6 +311,16 @@ impl Settings {
         read::embed_text(&self.layers)
     }
 
+    /// Numbers per vector, where somebody asks for a number.
+    pub(crate) fn dimensions(&self) -> Result<Option<NonZeroU32>, Failure> {
+        read::dimensions(&self.layers)
+    }
+
+    /// A setting that is on or off.
+    pub(crate) fn flag(&self, key: &'static str) -> Result<bool, Failure> {
+        read::flag(&self.layers, key)
+    }
+
     /// What a run with that model may spend.
     pub(crate) fn spend(&self, model: &str) -> Result<SpendSettings, Failure> {
         read::spend(&self.layers, model)

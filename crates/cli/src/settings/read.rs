@@ -219,6 +219,22 @@ pub(super) fn embedder(layers: &Layers) -> Result<EmbedderSettings, Failure> {
     embedder_of(layers, provider)
 }
 
+/// Numbers per vector, where somebody asks for a number.
+pub(super) fn dimensions(layers: &Layers) -> Result<Option<NonZeroU32>, Failure> {
+    let dimensions = layers.parse(
+        env::DIMENSIONS,
+        &format!("a number from 1 to {MOST_DIMENSIONS}"),
+        |text| number(text, 1..=MOST_DIMENSIONS),
+    )?;
+    Ok(dimensions.and_then(NonZeroU32::new))
+}
+
+/// A setting that is on or off; off where nothing is said.
+pub(super) fn flag(layers: &Layers, key: &'static str) -> Result<bool, Failure> {
+    let set = layers.parse(key, "true or false", |text| text.parse().ok())?;
+    Ok(set.unwrap_or_default())
+}
+
 /// The settings of one provider, whichever was chosen.
 pub(super) fn embedder_of(
     layers: &Layers,
@@ -237,20 +253,12 @@ pub(super) fn embedder_of(
     Ok(EmbedderSettings {
         provider,
         model: model.map(ToOwned::to_owned),
-        dimensions: layers
-            .parse(
-                env::DIMENSIONS,
-                &format!("a number from 1 to {MOST_DIMENSIONS}"),
-                |text| number(text, 1..=MOST_DIMENSIONS),
-            )?
-            .and_then(NonZeroU32::new),
+        dimensions: dimensions(layers)?,
         base_url: text(env::BASE_URL),
         api_key,
         model_path: text(env::MODEL_PATH).map(PathBuf::from),
         model_url: text(env::MODEL_URL),
-        offline: layers
-            .parse(env::OFFLINE, "true or false", |text| text.parse().ok())?
-            .unwrap_or_default(),
+        offline: flag(layers, env::OFFLINE)?,
         query_prefix: text(env::QUERY_PREFIX).unwrap_or_default(),
         passage_prefix: text(env::PASSAGE_PREFIX).unwrap_or_default(),
         requests_per_minute: layers.parse(env::REQUESTS_PER_MINUTE, "a number from 1", |text| {
@@ -268,11 +276,7 @@ pub(super) fn embedder_of(
             .parse(env::LONGEST_WAIT, "a time such as 60s", duration)?
             .unwrap_or(Duration::from_secs(60)),
         proxy: text(env::PROXY).map(SecretString::from),
-        allow_plain_http: layers
-            .parse(env::ALLOW_PLAIN_HTTP, "true or false", |text| {
-                text.parse().ok()
-            })?
-            .unwrap_or_default(),
+        allow_plain_http: flag(layers, env::ALLOW_PLAIN_HTTP)?,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use storage_core::{
     CollectionStatus, EmbedText, EmbeddingModel, EmbeddingSpace, Fingerprint, Generation, Imported,
-    ImportedRecord, ModelSpec, NORMALISER, SourceId, StoreErrorKind, StoreStatus, VersionSpec,
-    normalise,
+    ImportedCollection, ImportedRecord, ModelSpec, NORMALISER, SourceId, StoreErrorKind,
+    StoreStatus, VersionId, VersionSpec, normalise,
 };
 
 use super::{ImportContext, ImportOptions};
@@ -24,6 +24,8 @@ pub(super) struct Aim {
     pub(super) embed_text: EmbedText,
     /// Both.
     pub(super) version: VersionSpec,
+    /// Their name: a digest, and every row refers to it.
+    pub(super) version_id: VersionId,
     /// Whether the collection serves that version from now on: it has no rows of another.
     pub(super) activate: bool,
     /// Who owns the rows.
@@ -66,11 +68,13 @@ impl Aim {
         let before = before
             .filter(|known| described.kind != BY_ID && known.location != described.location)
             .map(|known| known.location);
+        let version = VersionSpec {
+            space: space.id.clone(),
+            embed_text: embed_text.clone(),
+        };
         Ok(Self {
-            version: VersionSpec {
-                space: space.id.clone(),
-                embed_text: embed_text.clone(),
-            },
+            version_id: version.id(),
+            version,
             activate: known.is_none(),
             space,
             embed_text,
@@ -125,34 +129,36 @@ fn source_id(context: &ImportContext<'_>, options: &ImportOptions) -> SourceId {
         .expect("a kind and a short name without control characters are a valid name")
 }
 
+/// The name of the model that a source's vectors are of: what was typed, else what the source says.
+///
+/// # Errors
+/// `ModelUnknown` when neither names one, or what they name is no name.
+pub fn imported_model<'a>(
+    source: &'a ImportedCollection,
+    typed: Option<&'a str>,
+) -> Result<&'a str, SyncError> {
+    let unknown = |message| SyncError::new(SyncErrorKind::ModelUnknown, message);
+    let name = typed.or(source.model.as_deref()).ok_or_else(|| {
+        unknown(format!(
+            "{} does not say which model its vectors are of, and a wrong guess would mix two: name it with --model NAME",
+            source.location
+        ))
+    })?;
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        return Err(unknown(format!(
+            "{name:?} is no model's name; name the one that made the vectors with --model NAME"
+        )));
+    }
+    Ok(name)
+}
+
 /// What the vectors are of.
 fn model(
     context: &ImportContext<'_>,
     options: &ImportOptions,
 ) -> Result<EmbeddingModel, SyncError> {
     let described = context.source.collection();
-    let name = options
-        .model
-        .as_ref()
-        .or(described.model.as_ref())
-        .ok_or_else(|| {
-            SyncError::new(
-                SyncErrorKind::ModelUnknown,
-                format!(
-                    "{} does not say which model its vectors are of, and a wrong guess would mix two: name it with \
-                     --model NAME",
-                    described.location
-                ),
-            )
-        })?;
-    if name.trim().is_empty() || name.chars().any(char::is_control) {
-        return Err(SyncError::new(
-            SyncErrorKind::ModelUnknown,
-            format!(
-                "{name:?} is no model's name; name the one that made the vectors with --model NAME"
-            ),
-        ));
-    }
+    let name = imported_model(described, options.model.as_deref())?;
     let found = described.dimensions.ok_or_else(|| {
         SyncError::new(
             SyncErrorKind::Model,
@@ -173,7 +179,7 @@ fn model(
         ));
     }
     let plain = ModelSpec {
-        name: name.clone(),
+        name: name.to_owned(),
         dimensions: Some(found),
         revision: String::new(),
         query_prefix: String::new(),
@@ -185,7 +191,7 @@ fn model(
         .embedder
         .as_ref()
         .map(|embedder| embedder.spec())
-        .filter(|spec| spec.name == *name && spec.dimensions.is_none_or(|width| width == found));
+        .filter(|spec| spec.name == name && spec.dimensions.is_none_or(|width| width == found));
     Ok(spec.unwrap_or(&plain).with_dimensions(found))
 }
 

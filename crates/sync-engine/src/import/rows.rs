@@ -211,7 +211,7 @@ impl<'a> Sorter<'a> {
             return None;
         }
         let binding = Binding {
-            version: self.aim.version.id(),
+            version: self.aim.version_id.clone(),
             vector: vector.key.clone(),
         };
         self.moving.upserts.push(Row::new(document, vec![binding]));

@@ -45,8 +45,11 @@ pub(super) async fn compare(
     if expected.is_empty() {
         return Ok(found);
     }
-    let version = aim.version.id();
-    let mut rows = store.scan(&options.collection, Some(&version), Filter::default());
+    let mut rows = store.scan(
+        &options.collection,
+        Some(&aim.version_id),
+        Filter::default(),
+    );
     while let Some(row) = rows.try_next().await? {
         let Some(wanted) = expected.get(&row.document.key) else {
             continue;

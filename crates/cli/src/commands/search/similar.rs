@@ -7,13 +7,13 @@ use retriever::SearchOptions;
 use storage_core::{Embedding, EmbeddingStore, Filter, VersionId};
 
 use super::place::{Found, Place};
-use super::{MOMENTS, MOST, print};
+use super::{MOMENTS, predicates, print, top_k};
 use crate::app::App;
 use crate::args::SimilarArgs;
 use crate::env;
 use crate::exit::{ExitCode, Failure, usage};
 use crate::parts::{self, Access};
-use crate::settings::{Origin, nearest, number, predicate};
+use crate::settings::{Origin, nearest, number};
 use crate::wire;
 
 pub(crate) async fn run(app: &App, args: &SimilarArgs) -> Result<ExitCode, Failure> {
@@ -139,11 +139,6 @@ async fn vector(
 /// A threshold counts where it was typed: those of the settings are for questions, and entries are nearer to each other.
 fn options(app: &App, args: &SimilarArgs) -> Result<SearchOptions, Failure> {
     let layers = &app.settings.layers;
-    let top_k = layers
-        .parse(env::TOP_K, "a number from 1 to 1000", |text| {
-            number(text, 1..=MOST)
-        })?
-        .unwrap_or(3);
     let typed = layers
         .get(env::THRESHOLD)
         .is_some_and(|value| value.origin == Origin::Flag);
@@ -153,17 +148,12 @@ fn options(app: &App, args: &SimilarArgs) -> Result<SearchOptions, Failure> {
         })?,
         false => None,
     };
-    let metadata = args
-        .filter
-        .iter()
-        .map(|text| predicate(text))
-        .collect::<Result<_, _>>()?;
     Ok(SearchOptions {
-        top_k,
+        top_k: top_k(app)?,
         threshold,
         filter: Filter {
             category: args.category.clone(),
-            metadata,
+            metadata: predicates(&args.filter)?,
             ..Filter::default()
         },
     })
