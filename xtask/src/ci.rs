@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 use crate::test::Outcome;
 use crate::workspace::Workspace;
 use crate::{features, pg, process, test, tidy, torture};
@@ -23,7 +23,7 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "clippy",
-        run: |workspace| cargo(workspace, &CLIPPY),
+        run: clippy,
     },
     Step {
         name: "tidy",
@@ -59,18 +59,6 @@ const FULL_STEPS: [Step; 2] = [
     },
 ];
 
-/// With what the development environment compiles in: code that no default build sees is linted too.
-const CLIPPY: [&str; 9] = [
-    "clippy",
-    "--workspace",
-    "--all-targets",
-    "--features",
-    "cli/postgres",
-    "--locked",
-    "--",
-    "-D",
-    "warnings",
-];
 const CLIPPY_ALL_FEATURES: [&str; 8] = [
     "clippy",
     "--workspace",
@@ -140,6 +128,28 @@ pub(crate) fn command(workspace: &Workspace, full: bool, keep_going: bool) -> Re
 fn cargo(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
     process::run(workspace.cargo().args(args))?;
     Ok(Outcome::DONE)
+}
+
+/// With what the development environment compiles in: code that no default build sees is linted too.
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    let development = Environment::load(workspace, environment::DEFAULT)?;
+    let features = development.features.iter();
+    let features: Vec<String> = features.map(|name| format!("cli/{name}")).collect();
+    let features = features.join(",");
+    cargo(
+        workspace,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            &features,
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
 }
 
 fn docs(workspace: &Workspace) -> Result<Outcome> {
