@@ -78,6 +78,46 @@ impl Filter {
 }
 
 impl MetadataPredicate {
+    /// Reads `KEY=VALUE`, or another of `!= < <= > >=` in place of `=`. A value is a whole number, a number, `true` or
+    /// `false` where it reads as one, and text where it does not or stands in quotes. `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        const SIGNS: [(&str, Comparison); 6] = [
+            ("!=", NotEqual),
+            (">=", GreaterOrEqual),
+            ("<=", LessOrEqual),
+            ("=", Equal),
+            (">", Greater),
+            ("<", Less),
+        ];
+        let (at, sign, comparison) = SIGNS
+            .iter()
+            .filter_map(|(sign, comparison)| text.find(sign).map(|at| (at, sign, *comparison)))
+            // The leftmost sign counts; of two at one place the longer one, which the list names first.
+            .min_by_key(|(at, sign, _)| (*at, usize::MAX - sign.len()))
+            .filter(|(at, _, _)| *at > 0)?;
+        let value = text[at + sign.len()..].trim();
+        let quoted = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        let value = match (quoted, value) {
+            (Some(text), _) => MetadataValue::String(text.to_owned()),
+            (None, "true") => MetadataValue::Bool(true),
+            (None, "false") => MetadataValue::Bool(false),
+            (None, text) => match (text.parse::<i64>(), text.parse::<f64>()) {
+                (Ok(whole), _) => MetadataValue::I64(whole),
+                (_, Ok(real)) if real.is_finite() => MetadataValue::F64(real),
+                _ => MetadataValue::String(text.to_owned()),
+            },
+        };
+        Some(Self {
+            key: text[..at].trim().to_owned(),
+            comparison,
+            value,
+        })
+    }
+
     fn matches(&self, document: &Document) -> bool {
         let text = |text: &Option<String>| {
             text.as_ref()

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use storage_core::{Comparison, EmbedText, MetadataPredicate, MetadataValue};
+use storage_core::{EmbedText, MetadataPredicate};
 
 use crate::args::{SourceArgs, StorageArgs};
 use crate::env;
@@ -45,43 +45,10 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 
 /// A condition such as `year>=2020`. A value that reads as a number or a truth value is one; quotes keep it a text.
 pub(crate) fn predicate(text: &str) -> Result<MetadataPredicate, Failure> {
-    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-    const SIGNS: [(&str, Comparison); 6] = [
-        ("!=", NotEqual),
-        (">=", GreaterOrEqual),
-        ("<=", LessOrEqual),
-        ("=", Equal),
-        (">", Greater),
-        ("<", Less),
-    ];
-    let found = SIGNS
-        .iter()
-        .filter_map(|(sign, comparison)| text.find(sign).map(|at| (at, sign, *comparison)))
-        // The leftmost sign counts; of two at one place the longer one, which the list names first.
-        .min_by_key(|(at, sign, _)| (*at, usize::MAX - sign.len()));
-    let Some((at, sign, comparison)) = found.filter(|(at, _, _)| *at > 0) else {
-        return Err(usage(format!(
+    MetadataPredicate::parse(text).ok_or_else(|| {
+        usage(format!(
             "--filter {text:?} is no condition; write KEY=VALUE, or one of != < <= > >="
-        )));
-    };
-    let value = text[at + sign.len()..].trim();
-    let quoted = value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'));
-    let value = match (quoted, value) {
-        (Some(text), _) => MetadataValue::String(text.to_owned()),
-        (None, "true") => MetadataValue::Bool(true),
-        (None, "false") => MetadataValue::Bool(false),
-        (None, text) => match (text.parse::<i64>(), text.parse::<f64>()) {
-            (Ok(whole), _) => MetadataValue::I64(whole),
-            (_, Ok(real)) if real.is_finite() => MetadataValue::F64(real),
-            _ => MetadataValue::String(text.to_owned()),
-        },
-    };
-    Ok(MetadataPredicate {
-        key: text[..at].trim().to_owned(),
-        comparison,
-        value,
+        ))
     })
 }
 
