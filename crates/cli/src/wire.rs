@@ -9,54 +9,16 @@ mod stores;
 use std::path::Path;
 
 use serde::Serialize;
-use storage_core::{
-    CollectionName, CopyReport, DamagedRow, Document, EmbeddingModel, EmbeddingSpace,
-    IntegrityReport, RepairReport, RunRecord, StoreStatus, Timestamp, Version,
-};
+use storage_core::{CopyReport, DamagedRow, IntegrityReport, RepairReport, RunRecord, StoreStatus};
 use sync_engine::{FailedRow, SyncMode, SyncReport};
 
 pub(crate) use eval::{Eval, Flips, Group, Miss};
 pub(crate) use import::{Import, Rollback};
 pub(crate) use index::{Indexes, Tried, Tuning};
 pub(crate) use read_from::ReadFrom;
+pub(crate) use wire::{Hit, Model, Search, SearchMilliseconds, time};
+
 pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Model {
-    pub(crate) provider: String,
-    pub(crate) name: String,
-    pub(crate) dimensions: u32,
-    pub(crate) revision: String,
-    /// The version's id.
-    pub(crate) version: Option<String>,
-}
-
-impl Model {
-    /// The model of a version of a collection.
-    pub(crate) fn of(version: &Version, space: &EmbeddingSpace) -> Self {
-        let model = Self::unversioned(&space.model, &space.provider);
-        Self {
-            version: Some(version.id.to_string()),
-            ..model
-        }
-    }
-
-    /// The model that a collection serves.
-    pub(crate) fn active(status: &StoreStatus, collection: &CollectionName) -> Option<Self> {
-        let version = status.collection(collection)?.active_version()?;
-        Some(Self::of(version, status.space(&version.space)?))
-    }
-
-    pub(crate) fn unversioned(model: &EmbeddingModel, provider: &str) -> Self {
-        Self {
-            provider: provider.to_owned(),
-            name: model.name.clone(),
-            dimensions: model.dimensions.get(),
-            revision: model.revision.clone(),
-            version: None,
-        }
-    }
-}
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Failed {
@@ -384,71 +346,6 @@ impl Repair {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Hit {
-    pub(crate) rank: usize,
-    pub(crate) id: String,
-    pub(crate) score: f32,
-    pub(crate) question: String,
-    pub(crate) answer: String,
-    pub(crate) category: Option<String>,
-    pub(crate) subcategory: Option<String>,
-    pub(crate) document: String,
-    pub(crate) chunk: u32,
-    pub(crate) source_row: Option<u64>,
-    /// Whether it has a text; a row that was imported without one can never be embedded again.
-    pub(crate) re_embeddable: bool,
-    pub(crate) metadata: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Hit {
-    pub(crate) fn of(rank: usize, score: f32, document: &Document) -> Self {
-        let metadata = document.metadata.iter();
-        Self {
-            rank,
-            id: document.key.document.clone(),
-            score,
-            question: document.title.clone(),
-            answer: document.body.clone(),
-            category: document.category.clone(),
-            subcategory: document.subcategory.clone(),
-            document: document.key.document.clone(),
-            chunk: document.key.chunk,
-            source_row: document.locator.row,
-            re_embeddable: !(document.title.is_empty() && document.body.is_empty()),
-            metadata: metadata
-                .filter_map(|(key, value)| Some((key.clone(), value.to_json()?)))
-                .collect(),
-        }
-    }
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct SearchMilliseconds {
-    pub(crate) embed: f64,
-    pub(crate) search: f64,
-    pub(crate) total: f64,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Search {
-    pub(crate) hits: Vec<Hit>,
-    pub(crate) generation: u64,
-    pub(crate) model: Option<Model>,
-    /// `exact`: every row in memory; `database`; or `hybrid`: both.
-    pub(crate) mode: &'static str,
-    /// The index that the database followed; `null` where every row was compared.
-    pub(crate) index: Option<String>,
-    /// Entries that only one of both places found; `null` unless both were asked.
-    pub(crate) disagreements: Option<usize>,
-    /// Lowest score that was shown; `null` where none was asked for and the version is not calibrated.
-    pub(crate) threshold: Option<f32>,
-    /// Whether the version's calibration set it.
-    pub(crate) calibrated: bool,
-    pub(crate) ms: SearchMilliseconds,
-    pub(crate) degraded: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
 pub(crate) struct Collection {
     pub(crate) name: String,
     pub(crate) records: u64,
@@ -562,16 +459,4 @@ impl Run {
             finished_at: run.finished_at.map(time),
         }
     }
-}
-
-/// RFC 3339, UTC.
-pub(crate) fn time(at: Timestamp) -> String {
-    let since = std::time::Duration::from_millis(u64::try_from(at.0).unwrap_or_default());
-    // Beyond the year 9999 there is no such text; a damaged store may say so.
-    std::time::UNIX_EPOCH
-        .checked_add(since)
-        .filter(|_| at.0 < 253_402_300_800_000)
-        .map_or_else(String::new, |at| {
-            humantime::format_rfc3339_millis(at).to_string()
-        })
 }
