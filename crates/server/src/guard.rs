@@ -1,0 +1,207 @@
+//! What every request passes: an id, a key, a place, a deadline; and what every answer carries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use crate::keys::Role;
+use crate::metrics::RequestLabels;
+use crate::problem::{Code, Problem, Untold};
+use crate::request::BodyLimit;
+use crate::service::Service;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The id of a request: the client's where it is a harmless one, else a number of this process.
+fn request_id(request: &Request) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let given = request.headers().get(&REQUEST_ID);
+    let given = given.and_then(|id| id.to_str().ok());
+    let harmless = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    given.filter(harmless).map_or_else(
+        || {
+            format!(
+                "{:x}-{:x}",
+                std::process::id(),
+                NEXT.fetch_add(1, Ordering::Relaxed)
+            )
+        },
+        ToOwned::to_owned,
+    )
+}
+
+/// Around everything: id, log line, figures, and errors in their one form.
+pub(crate) async fn observe(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = request_id(&request);
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", id = %id);
+    let metrics = Arc::clone(&service.metrics);
+    metrics.in_flight.inc();
+    let response = next.run(request).instrument(span.clone()).await;
+    metrics.in_flight.dec();
+    let mut response = settle(response, &id);
+    let took = started.elapsed();
+    let status = response.status();
+    metrics.request_seconds.observe(took.as_secs_f64());
+    let labels = RequestLabels {
+        route: route.clone(),
+        status: status.as_u16(),
+    };
+    metrics.requests.get_or_create(&labels).inc();
+    let ms = took.as_secs_f64() * 1e3;
+    let _entered = span.enter();
+    // A probe each second says nothing that anybody wants to read.
+    if status.is_server_error() {
+        tracing::warn!("{method} {path} {} {ms:.1} ms", status.as_u16());
+    } else if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") {
+        tracing::debug!("{method} {path} {} {ms:.1} ms", status.as_u16());
+    } else {
+        tracing::info!("{method} {path} {} {ms:.1} ms", status.as_u16());
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Gives every error its one form, those of the router and of a panic too.
+fn settle(mut response: Response, id: &str) -> Response {
+    if let Some(Untold(problem)) = response.extensions_mut().remove::<Untold>() {
+        let mut told = problem.told(id);
+        for (name, value) in response.headers() {
+            if !told.headers().contains_key(name) && name != header::CONTENT_LENGTH {
+                told.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+        return told;
+    }
+    let code = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::INTERNAL_SERVER_ERROR => Code::Internal,
+        _ => return response,
+    };
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let text = match code {
+        Code::MethodNotAllowed => "this address takes other methods; /openapi.json lists them",
+        _ => "something went wrong in the service; the log tells more under the request's id",
+    };
+    let mut told = Problem::new(code, text).told(id);
+    if let Some(allow) = allow {
+        told.headers_mut().insert(header::ALLOW, allow);
+    }
+    told
+}
+
+/// Answers after a panic.
+pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::internal(&"a handler panicked").into_response()
+}
+
+/// What a group of routes asks of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// Who may ask.
+    pub(crate) role: Role,
+    /// Whether a document may come.
+    pub(crate) upload: bool,
+}
+
+/// A key, a place, a deadline.
+pub(crate) async fn admit(
+    State((service, terms)): State<(Arc<Service>, Terms)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Err(problem) = check_key(&service, &request, terms.role) {
+        return problem.into_response();
+    }
+    if service.is_ending() && request.method() != Method::GET {
+        return Problem::new(Code::ShuttingDown, "the service is about to end").into_response();
+    }
+    let Ok(_place) = service.places.try_acquire() else {
+        return Problem::new(
+            Code::Overloaded,
+            "too many requests at a time; try again in a moment",
+        )
+        .into_response();
+    };
+    let limits = &service.settings.limits;
+    let (bytes, time) = if terms.upload {
+        (limits.upload_bytes, limits.upload_time)
+    } else {
+        (limits.body_bytes, limits.request_time)
+    };
+    request.extensions_mut().insert(BodyLimit(bytes));
+    match tokio::time::timeout(time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let mut response = Problem::new(
+                Code::DeadlineExceeded,
+                format!("no answer within {} s, which is the limit", time.as_secs()),
+            )
+            .into_response();
+            // What is left of its body must not be taken for the next request.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+    }
+}
+
+fn check_key(service: &Service, request: &Request, role: Role) -> Result<(), Problem> {
+    let keys = &service.settings.keys;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let Some(presented) = request.headers().get(&API_KEY) else {
+        return Err(Problem::new(
+            Code::KeyMissing,
+            "a key is needed; send it in the header X-API-Key",
+        ));
+    };
+    let Some(key) = keys.find(presented.as_bytes()) else {
+        return Err(Problem::new(
+            Code::KeyWrong,
+            "this is no key of this service",
+        ));
+    };
+    if key.role() < role {
+        return Err(Problem::new(
+            Code::KeyNotAllowed,
+            "this key may search and look; changing what is stored needs an admin key",
+        ));
+    }
+    tracing::debug!("key {}", key.name());
+    Ok(())
+}

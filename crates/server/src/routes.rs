@@ -1,0 +1,7 @@
+//! One file for each group of addresses.
+
+pub(crate) mod described;
+pub(crate) mod health;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod search;
