@@ -10,6 +10,7 @@ mod evaluate;
 mod index;
 mod kernel;
 mod nearest;
+mod predict;
 mod search;
 mod top;
 mod tune;
@@ -22,6 +23,7 @@ pub use evaluate::{Evaluation, GoldenQuery, GroupScore, Miss, Outcome, evaluate}
 pub use index::SearchIndex;
 pub use kernel::{UnitQuery, cosine};
 pub use nearest::{SearchedInside, search_inside};
+pub use predict::{Citation, FailureMode, Prediction, predict};
 pub use search::{Hit, SearchOptions, Searched, search_store};
 pub use top::TopHits;
 pub use tune::{CANDIDATES, EffortRecall, FilterRecall, Trial, TrialFilter, VISITS, tune};
