@@ -43,24 +43,66 @@ pub fn cosine(query: &UnitQuery, row: &[f32]) -> f32 {
 /// One pass over the row for both sums. The order of additions is fixed, so the result is the same on every run and
 /// for every store.
 fn dot_and_inverse_norm(query: &[f32], row: &[f32]) -> (f32, f32) {
-    let mut dots = [0f32; LANES];
-    let mut squares = [0f32; LANES];
-    let (query_blocks, query_rest) = query.as_chunks::<LANES>();
+    let [dot, squares] = dots([query, row], row);
+    (dot, 1.0 / squares.sqrt())
+}
+
+/// One over a row's norm, as every score has it.
+pub(crate) fn inverse_norm(row: &[f32]) -> f32 {
+    let (_, inverse) = dot_and_inverse_norm(row, row);
+    inverse
+}
+
+/// How many questions are scored against a row while it is in the processor's registers.
+pub(crate) const ABREAST: usize = 4;
+
+/// The dot products of questions and rows of a matrix: `out[n][q]` is that of the `n`th of `rows` and question `q`. Bit
+/// for bit those of [`cosine`], whatever vector instructions the processor has: lanes are added up in the same order,
+/// and no multiplication is fused with an addition.
+pub(crate) fn dots_of_rows<const Q: usize>(
+    queries: [&UnitQuery; Q],
+    numbers: &[f32],
+    rows: &[u32],
+    out: &mut [[f32; Q]],
+) {
+    let dimensions = queries.first().map_or(0, |query| query.dimensions());
+    let queries = queries.map(|query| query.0.as_slice());
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (row, out) in rows.iter().zip(out) {
+                let start = *row as usize * dimensions;
+                *out = dots(queries, &numbers[start..start + dimensions]);
+            }
+        },
+    );
+}
+
+/// The dot products of several vectors with one row, each in [`LANES`] sums.
+#[inline(always)]
+fn dots<const Q: usize>(queries: [&[f32]; Q], row: &[f32]) -> [f32; Q] {
+    let mut lanes = [[0f32; LANES]; Q];
     let (row_blocks, row_rest) = row.as_chunks::<LANES>();
-    for (query, row) in query_blocks.iter().zip(row_blocks) {
-        for lane in 0..LANES {
-            dots[lane] += query[lane] * row[lane];
-            squares[lane] += row[lane] * row[lane];
+    let blocks = queries.map(|query| &query.as_chunks::<LANES>().0[..row_blocks.len()]);
+    for (at, row) in row_blocks.iter().enumerate() {
+        for (lanes, blocks) in lanes.iter_mut().zip(&blocks) {
+            let query = &blocks[at];
+            for lane in 0..LANES {
+                lanes[lane] += query[lane] * row[lane];
+            }
         }
     }
-    for ((lane, query), row) in query_rest.iter().enumerate().zip(row_rest) {
-        dots[lane] += query * row;
-        squares[lane] += row * row;
+    for (lanes, query) in lanes.iter_mut().zip(queries) {
+        let rest = query.as_chunks::<LANES>().1;
+        for ((lane, query), row) in lanes.iter_mut().zip(rest).zip(row_rest) {
+            *lane += query * row;
+        }
     }
-    (sum(dots), 1.0 / sum(squares).sqrt())
+    lanes.map(sum)
 }
 
 /// Adds lanes in pairs: as exact as a tree, and in a fixed order.
+#[inline(always)]
 fn sum(lanes: [f32; LANES]) -> f32 {
     let mut lanes = lanes;
     let mut width = LANES / 2;
@@ -78,6 +120,46 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The arithmetic of the first release, which stores and their users have seen scores of: one plain loop.
+    fn plain(query: &[f32], row: &[f32]) -> (f32, f32) {
+        let mut dots = [0f32; LANES];
+        let mut squares = [0f32; LANES];
+        for (at, (query, row)) in query.iter().zip(row).enumerate() {
+            dots[at % LANES] += query * row;
+            squares[at % LANES] += row * row;
+        }
+        (sum(dots), 1.0 / sum(squares).sqrt())
+    }
+
+    proptest! {
+        #[test]
+        fn every_road_gives_the_same_bits(
+            dimensions in 1usize..140,
+            numbers in prop::collection::vec(-1f32..1.0, 7 * 140),
+        ) {
+            let mut vectors = numbers.chunks(dimensions).map(|chunk| Embedding::new(chunk.to_vec()));
+            let vectors: Vec<_> = vectors.by_ref().take(7).flatten().collect();
+            prop_assume!(vectors.len() == 7);
+            let units: Vec<_> = vectors[..4].iter().map(UnitQuery::new).collect();
+            let rows = numbers[..7 * dimensions].chunks(dimensions);
+            let order = [6u32, 0, 3, 5];
+            let mut abreast = [[0f32; 4]; 4];
+            dots_of_rows([&units[0], &units[1], &units[2], &units[3]], &numbers, &order, &mut abreast);
+            let mut alone = [[0f32; 1]; 4];
+            for (question, unit) in units.iter().enumerate() {
+                dots_of_rows([unit], &numbers, &order, &mut alone);
+                for (at, row) in order.iter().enumerate() {
+                    let row = rows.clone().nth(*row as usize).unwrap();
+                    let (dot, inverse) = plain(&unit.0, row);
+                    prop_assert_eq!((dot * inverse).to_bits(), cosine(unit, row).to_bits());
+                    prop_assert_eq!(inverse.to_bits(), inverse_norm(row).to_bits());
+                    prop_assert_eq!(dot.to_bits(), alone[at][0].to_bits());
+                    prop_assert_eq!(dot.to_bits(), abreast[at][question].to_bits());
+                }
+            }
+        }
+    }
 
     proptest! {
         #[test]

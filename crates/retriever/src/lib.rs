@@ -20,7 +20,7 @@ pub use calibrate::{
 };
 pub use compare::{BOOTSTRAP_SEED, Comparison, Difference, Flip, RESAMPLES, compare};
 pub use evaluate::{Evaluation, GoldenQuery, GroupScore, Miss, Outcome, evaluate};
-pub use index::SearchIndex;
+pub use index::{Drift, Entry, IndexedDocument, SearchIndex};
 pub use kernel::{UnitQuery, cosine};
 pub use nearest::{SearchedInside, search_inside};
 pub use predict::{Citation, FailureMode, Prediction, predict};

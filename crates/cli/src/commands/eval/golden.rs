@@ -38,11 +38,7 @@ impl Golden {
 
     /// Ids that are right by the file and that the collection does not have, in order.
     pub(crate) fn unknown_ids(&self, index: &SearchIndex) -> Vec<String> {
-        let known: BTreeSet<&str> = index
-            .documents()
-            .iter()
-            .map(|document| document.key.document.as_str())
-            .collect();
+        let known: BTreeSet<&str> = index.documents().map(|document| document.id).collect();
         let named = self.questions.iter().flat_map(|question| &question.gold);
         let unknown: BTreeSet<&String> = named.filter(|id| !known.contains(id.as_str())).collect();
         unknown.into_iter().cloned().collect()
@@ -60,14 +56,9 @@ impl Golden {
 
     /// The questions; one without a category takes that of the entry that answers it.
     pub(super) fn with_categories(&self, index: &SearchIndex) -> Vec<GoldenQuery> {
-        let documents = index.documents().iter();
-        let categories: BTreeMap<&str, &str> = documents
-            .filter_map(|document| {
-                Some((
-                    document.key.document.as_str(),
-                    document.category.as_deref()?,
-                ))
-            })
+        let categories: BTreeMap<&str, &str> = index
+            .entries()
+            .filter_map(|entry| Some((entry.document_id(), entry.category()?)))
             .collect();
         let mut questions = self.questions.clone();
         for query in questions
