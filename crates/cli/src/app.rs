@@ -26,6 +26,14 @@ pub(crate) struct App {
     pub(crate) verbose: bool,
 }
 
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An open store, and why it is not the one that was asked for, if so.
 pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn EmbeddingStore>,

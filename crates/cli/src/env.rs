@@ -108,6 +108,11 @@ pub(crate) const THRESHOLD: &str = "search.threshold";
 pub(crate) const CHROMA_THRESHOLD: &str = "search.memory-threshold";
 pub(crate) const SEARCH_IN: &str = "search.in";
 pub(crate) const USE_PGVECTOR: &str = "search.use-pgvector";
+pub(crate) const CONFIDENCE: &str = "service.confidence";
+pub(crate) const LISTEN: &str = "service.listen";
+pub(crate) const SERVICE_KEYS: &str = "service.api-keys";
+pub(crate) const SERVICE_READ_KEYS: &str = "service.read-keys";
+pub(crate) const REFRESH: &str = "service.refresh";
 pub(crate) const CHROMA_TOKEN: &str = "import.chroma-token";
 
 /// The table.
@@ -391,6 +396,36 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["USE_PGVECTOR"],
         "false: search in memory, whatever search.in says, unless a flag asks for the database",
     ),
+    setting(
+        LISTEN,
+        &["SMART_SUPPORT_LISTEN"],
+        "Where the service listens; an address that others can reach needs a key",
+    )
+    .or("127.0.0.1:8080"),
+    setting(
+        SERVICE_KEYS,
+        &["SMART_SUPPORT_API_KEY"],
+        "Keys of the service that may do everything, with spaces or commas between them; NAME:blake3:HASH keeps only a \
+         key's hash (smart-support key new makes one)",
+    )
+    .secret(),
+    setting(
+        SERVICE_READ_KEYS,
+        &["SMART_SUPPORT_READ_KEY"],
+        "Keys of the service that search and look, written in the same way",
+    )
+    .secret(),
+    setting(
+        CONFIDENCE,
+        &["CONF_THRESHOLD"],
+        "Lowest cosine similarity with which /predict answers; unset: what the version was calibrated to, else 0.6",
+    ),
+    setting(
+        REFRESH,
+        &["SMART_SUPPORT_REFRESH"],
+        "How often the service looks for a new generation where nothing tells it",
+    )
+    .or("1s"),
     setting(
         CHROMA_TOKEN,
         &["CHROMA_TOKEN", "CHROMA_API_KEY"],

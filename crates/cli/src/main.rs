@@ -18,6 +18,7 @@ mod settings;
 mod wire;
 
 use std::process;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
@@ -44,7 +45,7 @@ fn main() {
 }
 
 fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
-    let output = Output::new(&cli.global);
+    let output = Output::new(&cli.global, cli.command.is_service());
     memory::keep_private();
     if let Some(code) = commands::without_settings(&cli.command, output)? {
         return Ok(code);
@@ -59,13 +60,16 @@ fn run(cli: &Cli, started: Instant) -> Result<ExitCode, Failure> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let app = App {
+    let app = Arc::new(App {
         verbose: cli.global.verbose > 0,
         settings,
         output,
         started,
         command: cli.command.name(),
-    };
+    });
+    if let Some(outcome) = commands::with_own_runtime(&app, &cli.command) {
+        return outcome;
+    }
     // One thread: the work is on the store's own thread, in the provider, or in the model's own threads.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

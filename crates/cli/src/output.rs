@@ -9,7 +9,7 @@ use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -38,7 +38,7 @@ struct Document<'a, T: Serialize> {
 
 impl Output {
     /// Reads the flags and sets up logging for the whole process.
-    pub(crate) fn new(global: &GlobalArgs) -> Self {
+    pub(crate) fn new(global: &GlobalArgs, service: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let wanted = |terminal: bool| match global.color {
             When::Always => true,
@@ -49,7 +49,8 @@ impl Output {
                     && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        init_logging(global, wanted(std::io::stderr().is_terminal()));
+        let colour = wanted(std::io::stderr().is_terminal());
+        init_logging(global, colour, service);
         Self {
             json: global.json,
             quiet: global.quiet,
@@ -130,17 +131,17 @@ pub(crate) fn print_error(why: impl fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "error: {why}");
 }
 
-fn init_logging(global: &GlobalArgs, colour: bool) {
+fn init_logging(global: &GlobalArgs, colour: bool, service: bool) {
     // Our own steps are what a person wants to see; the libraries' only when asked for.
     let default = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn,smart_support=info",
+        (false, 0) => "warn,smart_support=info,server=info",
         (false, 1) => {
-            "warn,smart_support=debug,sync_engine=info,embedder_client=info,storage_sqlite=info,storage_postgres=info,\
+            "warn,smart_support=debug,server=debug,sync_engine=info,embedder_client=info,storage_sqlite=info,storage_postgres=info,\
              local_model=info"
         }
         (false, 2) => {
-            "info,smart_support=debug,sync_engine=debug,embedder_client=debug,storage_sqlite=debug,storage_postgres=debug,\
+            "info,smart_support=debug,server=debug,sync_engine=debug,embedder_client=debug,storage_sqlite=debug,storage_postgres=debug,\
              local_model=debug"
         }
         (false, _) => "debug",
@@ -153,6 +154,13 @@ fn init_logging(global: &GlobalArgs, colour: bool) {
     let registry = tracing_subscriber::registry();
     let outcome = match global.log_format {
         LogFormat::Json => registry.with(layer.json().with_filter(filter)).try_init(),
+        LogFormat::Text if service => registry
+            .with(
+                layer
+                    .event_format(ServiceLines { colour })
+                    .with_filter(filter),
+            )
+            .try_init(),
         LogFormat::Text => registry
             .with(layer.event_format(Lines { colour }).with_filter(filter))
             .try_init(),
@@ -201,17 +209,60 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let (word, code) = match *event.metadata().level() {
-            Level::ERROR => ("ERROR", "31"),
-            Level::WARN => ("WARN", "33"),
-            Level::INFO => ("INFO", "32"),
-            Level::DEBUG => ("DEBUG", "34"),
-            Level::TRACE => ("TRACE", "35"),
-        };
+        let (word, code) = level(*event.metadata().level());
         if self.colour {
             write!(writer, "[\x1b[{code}m{word}\x1b[0m] ")?;
         } else {
             write!(writer, "[{word}] ")?;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        writeln!(writer, "{}{}", fields.message, fields.others)
+    }
+}
+
+/// A level's word and colour.
+fn level(level: Level) -> (&'static str, &'static str) {
+    match level {
+        Level::ERROR => ("ERROR", "31"),
+        Level::WARN => ("WARN", "33"),
+        Level::INFO => ("INFO", "32"),
+        Level::DEBUG => ("DEBUG", "34"),
+        Level::TRACE => ("TRACE", "35"),
+    }
+}
+
+/// Log lines of a service, which runs for long: the time first, and the request that a line is about.
+struct ServiceLines {
+    colour: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for ServiceLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let (word, code) = level(*event.metadata().level());
+        let (dim, paint, reset) = if self.colour {
+            ("\x1b[2m", format!("\x1b[{code}m"), "\x1b[0m")
+        } else {
+            ("", String::new(), "")
+        };
+        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now());
+        write!(writer, "{dim}{now}{reset} {paint}{word:<5}{reset} ")?;
+        for span in context.event_scope().into_iter().flatten() {
+            let extensions = span.extensions();
+            let Some(fields) = extensions.get::<FormattedFields<N>>() else {
+                continue;
+            };
+            let text = fields.fields.trim_start_matches("id=");
+            write!(writer, "{dim}[{text}]{reset} ")?;
         }
         let mut fields = Fields::default();
         event.record(&mut fields);

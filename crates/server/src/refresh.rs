@@ -66,7 +66,7 @@ impl Follower {
             .as_ref()
             .is_some_and(|last| last.stand_in.is_none() && last.status == status);
         if !known {
-            self.take(&*store, last.as_deref(), None).await?;
+            take(&self.service, &*store, last.as_deref(), None).await?;
         }
         if self.service.trouble.swap(Arc::new(None)).is_some() {
             tracing::info!(
@@ -75,57 +75,6 @@ impl Follower {
             );
         }
         self.service.metrics.degraded.set(0);
-        Ok(())
-    }
-
-    async fn take(
-        &self,
-        store: &dyn EmbeddingStore,
-        last: Option<&Snapshot>,
-        stand_in: Option<String>,
-    ) -> Result<(), ServiceError> {
-        let (service, started) = (&self.service, Instant::now());
-        let snapshot = Snapshot::load(&*service.backend, store, last, stand_in).await?;
-        let metrics = &service.metrics;
-        metrics.loads.inc();
-        metrics
-            .load_seconds
-            .observe(started.elapsed().as_secs_f64());
-        metrics.generation.set(snapshot.generation().0);
-        for (name, served) in &snapshot.collections {
-            let label = CollectionLabel {
-                collection: name.to_string(),
-            };
-            metrics
-                .rows
-                .get_or_create(&label)
-                .set(served.index.len() as u64);
-            metrics
-                .index_bytes
-                .get_or_create(&label)
-                .set(served.index.bytes().0 as u64);
-        }
-        let rows: usize = snapshot
-            .collections
-            .values()
-            .map(|served| served.index.len())
-            .sum();
-        tracing::info!(
-            "serving generation {}: {rows} rows of {} collections, read in {:.2} s",
-            snapshot.generation().0,
-            snapshot.collections.len(),
-            started.elapsed().as_secs_f64()
-        );
-        for served in snapshot.collections.values() {
-            if let Err(error) = &served.embedder {
-                tracing::warn!(
-                    "collection {} answers ready vectors only: {error}",
-                    served.name
-                );
-            }
-        }
-        service.current.store(Some(Arc::new(snapshot)));
-        metrics.ready.set(1);
         Ok(())
     }
 
@@ -150,8 +99,13 @@ impl Follower {
         let stand_in = match service.backend.stand_in().await {
             None => return,
             Some(Ok(store)) => {
-                self.take(&*store, None, Some(format!("serving from memory: {why}")))
-                    .await
+                take(
+                    &service,
+                    &*store,
+                    None,
+                    Some(format!("serving from memory: {why}")),
+                )
+                .await
             }
             Some(Err(error)) => Err(error),
         };
@@ -177,4 +131,56 @@ impl Follower {
             }
         }
     }
+}
+
+/// Reads a generation and serves it.
+async fn take(
+    service: &Service,
+    store: &dyn EmbeddingStore,
+    last: Option<&Snapshot>,
+    stand_in: Option<String>,
+) -> Result<(), ServiceError> {
+    let started = Instant::now();
+    let snapshot = Snapshot::load(&*service.backend, store, last, stand_in).await?;
+    let metrics = &service.metrics;
+    metrics.loads.inc();
+    metrics
+        .load_seconds
+        .observe(started.elapsed().as_secs_f64());
+    metrics.generation.set(snapshot.generation().0);
+    for (name, served) in &snapshot.collections {
+        let label = CollectionLabel {
+            collection: name.to_string(),
+        };
+        metrics
+            .rows
+            .get_or_create(&label)
+            .set(served.index.len() as u64);
+        metrics
+            .index_bytes
+            .get_or_create(&label)
+            .set(served.index.bytes().0 as u64);
+    }
+    let rows: usize = snapshot
+        .collections
+        .values()
+        .map(|served| served.index.len())
+        .sum();
+    tracing::info!(
+        "serving generation {}: {rows} rows of {} collections, read in {:.2} s",
+        snapshot.generation().0,
+        snapshot.collections.len(),
+        started.elapsed().as_secs_f64()
+    );
+    for served in snapshot.collections.values() {
+        if let Err(error) = &served.embedder {
+            tracing::warn!(
+                "collection {} answers ready vectors only: {error}",
+                served.name
+            );
+        }
+    }
+    service.current.store(Some(Arc::new(snapshot)));
+    metrics.ready.set(1);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod import;
 mod index;
 mod model;
+mod serve;
 mod sync;
 mod upkeep;
 
@@ -17,6 +18,7 @@ pub(crate) use import::{
 };
 pub(crate) use index::{IndexBuildArgs, IndexCommand, IndexTuneArgs};
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
+pub(crate) use serve::{KeyCommand, KeyRole, ServeArgs};
 pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
 pub(crate) use upkeep::{BackupArgs, CopyArgs, DiffArgs, RepairArgs, RestoreArgs};
 
@@ -187,6 +189,11 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Find the entries that are nearest to a stored one; no embedder is needed
     Similar(SimilarArgs),
+    /// Answer over HTTP: search, /predict with citations, documents, health and figures
+    Serve(Box<ServeArgs>),
+    /// Make keys for the service
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Show what the store holds
     Status,
     /// Show or apply schema migrations
@@ -236,6 +243,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it runs until it is told to end, and its log is what it has to say.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
     /// The word it is typed with.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -245,6 +257,8 @@ impl Command {
             Self::Validate(_) => "validate",
             Self::Search(_) => "search",
             Self::Similar(_) => "similar",
+            Self::Serve(_) => "serve",
+            Self::Key(_) => "key new",
             Self::Status => "status",
             Self::Schema(_) => "schema",
             Self::Import(command) => command.name(),

@@ -8,19 +8,23 @@ mod copy;
 mod diff;
 mod doctor;
 mod estimate;
-mod eval;
+pub(crate) mod eval;
 mod import;
 mod index;
+mod key;
 mod migrate;
 mod model;
 mod reference;
 mod repair;
 mod schema;
 mod search;
-mod source;
+pub(crate) mod serve;
+pub(crate) mod source;
 mod status;
-mod sync;
+pub(crate) mod sync;
 mod validate;
+
+use std::sync::Arc;
 
 use clap::CommandFactory;
 
@@ -58,6 +62,17 @@ pub(crate) fn without_valid_settings(
     }
 }
 
+/// Runs a command that brings its own runtime; `None` for every other.
+pub(crate) fn with_own_runtime(
+    app: &Arc<App>,
+    command: &Command,
+) -> Option<Result<ExitCode, Failure>> {
+    match command {
+        Command::Serve(args) => Some(serve::run(app, args)),
+        _ => None,
+    }
+}
+
 /// Runs a command to its exit code.
 pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failure> {
     match command {
@@ -81,6 +96,10 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Cache(command) => cache::run(app, command).await,
         Command::Index(command) => index::run(app, command).await,
         Command::Doctor(args) => doctor::run(app, args).await,
-        Command::Completions { .. } | Command::Reference { .. } => Ok(ExitCode::Done),
+        Command::Key(command) => key::run(app, command),
+        // It has a runtime of its own.
+        Command::Serve(_) | Command::Completions { .. } | Command::Reference { .. } => {
+            Ok(ExitCode::Done)
+        }
     }
 }

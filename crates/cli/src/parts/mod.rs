@@ -46,6 +46,12 @@ mod server;
 #[path = "server_absent.rs"]
 mod server;
 
+#[cfg(feature = "server")]
+mod service;
+#[cfg(not(feature = "server"))]
+#[path = "service_absent.rs"]
+mod service;
+
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(not(feature = "sqlite"))]
@@ -56,8 +62,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream, StreamExt};
 use storage_core::{
-    CopyReport, EmbeddingStore, MemoryStore, RepairReport, SchemaStatus, StoreError,
+    CopyReport, EmbeddingStore, Generation, MemoryStore, RepairReport, SchemaStatus, StoreError,
     StoreErrorKind, Timestamp,
 };
 
@@ -74,6 +81,7 @@ pub(crate) use local::{
     workshop as fetch_workshop,
 };
 pub(crate) use server::look as look_at_server;
+pub(crate) use service::{hash_key, serve};
 pub(crate) use stored_model::StoredModel;
 pub(crate) use vectors::open as open_vectors;
 
@@ -134,6 +142,16 @@ pub(crate) async fn open(
         }
         StoreLocation::SqliteMemory => sqlite::open_in_memory(opening),
         StoreLocation::Postgres(place) => postgres::open(place, opening).await,
+    }
+}
+
+/// The store's generations as they come to be.
+#[allow(dead_code, reason = "a build without the service follows nothing")]
+pub(crate) fn watch(location: &StoreLocation, every: Duration) -> BoxStream<'static, Generation> {
+    match location {
+        StoreLocation::Sqlite(path, _) => sqlite::watch(path, every),
+        StoreLocation::SqliteMemory => stream::pending().boxed(),
+        StoreLocation::Postgres(place) => postgres::watch(place, every),
     }
 }
 

@@ -1,8 +1,10 @@
 //! PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use storage_core::{EmbeddingStore, SchemaStatus, StoreError};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use storage_core::{EmbeddingStore, Generation, SchemaStatus, StoreError};
 use storage_postgres::{PasswordFile, PostgresOptions, TargetSession};
 
 use super::{Access, Opening};
@@ -26,6 +28,16 @@ pub(crate) async fn open(
 
 pub(crate) async fn schema_status(place: &PostgresPlace) -> Result<SchemaStatus, StoreError> {
     storage_postgres::schema_status(&options(place)?).await
+}
+
+/// The store's generations as they come to be.
+#[allow(dead_code, reason = "a build without the service follows nothing")]
+pub(crate) fn watch(place: &PostgresPlace, every: Duration) -> BoxStream<'static, Generation> {
+    // What is wrong with the settings is said when the store is opened.
+    options(place).map_or_else(
+        |_| stream::pending().boxed(),
+        |options| storage_postgres::watch(options, every),
+    )
 }
 
 /// Who changes the store at this moment. A server that cannot be asked says nothing.

@@ -1,8 +1,10 @@
 //! PostgreSQL, in a build without it: the words that were said are nobody's to read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use storage_core::{EmbeddingStore, SchemaStatus, StoreError, StoreErrorKind};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use storage_core::{EmbeddingStore, Generation, SchemaStatus, StoreError, StoreErrorKind};
 
 use super::Opening;
 use crate::settings::PostgresPlace;
@@ -25,6 +27,11 @@ pub(crate) async fn writer(_: &PostgresPlace) -> Option<String> {
 /// The backend's name: what was said about the server is not understood here.
 pub(crate) fn describe(_: &PostgresPlace) -> String {
     "postgres".to_owned()
+}
+
+#[allow(dead_code, reason = "a build without the service follows nothing")]
+pub(crate) fn watch(_: &PostgresPlace, _: Duration) -> BoxStream<'static, Generation> {
+    stream::pending().boxed()
 }
 
 fn absent() -> StoreError {

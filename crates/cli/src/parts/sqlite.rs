@@ -2,8 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use storage_core::{CopyReport, EmbeddingStore, RepairReport, SchemaStatus, StoreError, Timestamp};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use storage_core::{
+    CopyReport, EmbeddingStore, Generation, RepairReport, SchemaStatus, StoreError, Timestamp,
+};
 use storage_sqlite::{RepairOptions, SqliteOptions};
 
 use super::{Access, Opening};
@@ -20,6 +24,12 @@ pub(crate) fn open(path: &Path, opening: Opening) -> Result<Arc<dyn EmbeddingSto
 
 pub(crate) fn open_in_memory(_opening: Opening) -> Result<Arc<dyn EmbeddingStore>, StoreError> {
     Ok(Arc::new(storage_sqlite::open_in_memory()?))
+}
+
+/// The store's generations as they come to be.
+#[allow(dead_code, reason = "a build without the service follows nothing")]
+pub(crate) fn watch(_path: &Path, _every: Duration) -> BoxStream<'static, Generation> {
+    stream::pending().boxed()
 }
 
 /// Who changes the store at this moment.

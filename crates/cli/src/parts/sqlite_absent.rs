@@ -2,9 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream, StreamExt};
 use storage_core::{
-    CopyReport, EmbeddingStore, RepairReport, SchemaStatus, StoreError, StoreErrorKind, Timestamp,
+    CopyReport, EmbeddingStore, Generation, RepairReport, SchemaStatus, StoreError, StoreErrorKind,
+    Timestamp,
 };
 
 use super::Opening;
@@ -61,6 +64,11 @@ pub(crate) fn repair(
     _at: Timestamp,
 ) -> Result<RepairReport, StoreError> {
     Err(absent())
+}
+
+#[allow(dead_code, reason = "a build without the service follows nothing")]
+pub(crate) fn watch(_: &Path, _: Duration) -> BoxStream<'static, Generation> {
+    stream::pending().boxed()
 }
 
 fn absent() -> StoreError {

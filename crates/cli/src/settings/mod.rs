@@ -442,6 +442,12 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
             flags.push((env::SEARCH_IN, args.search_in.clone()));
             flags.push((env::THRESHOLD, args.threshold.clone()));
         }
+        Command::Serve(args) => {
+            flags.push((env::LISTEN, args.listen.clone()));
+            flags.push((env::TOP_K, args.top_k.clone()));
+            flags.push((env::THRESHOLD, args.threshold.clone()));
+            flags.push((env::CONFIDENCE, args.confidence.clone()));
+        }
         Command::Similar(args) => {
             flags.push((env::TOP_K, args.top_k.clone()));
             flags.push((env::SEARCH_IN, args.search_in.clone()));
@@ -468,6 +474,7 @@ fn command_flags(command: &Command) -> (Option<&SourceArgs>, Option<&SyncArgs>) 
         Command::Sync(args) => (Some(&args.source), Some(args)),
         Command::Validate(args) => (Some(&args.source), None),
         Command::Doctor(args) => (Some(&args.source), None),
+        Command::Serve(args) => (Some(&args.source), None),
         _ => (None, None),
     }
 }

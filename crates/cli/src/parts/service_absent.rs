@@ -1,0 +1,23 @@
+//! Stands in for the service in builds without it.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::app::App;
+use crate::commands::serve::Serving;
+use crate::exit::{ExitCode, Failure, usage};
+
+pub(crate) fn serve(_app: &Arc<App>, _serving: Serving) -> Result<ExitCode, Failure> {
+    Err(absent())
+}
+
+pub(crate) fn hash_key(_key: &SecretString) -> Result<String, Failure> {
+    Err(absent())
+}
+
+fn absent() -> Failure {
+    usage(
+        "this build has no service; build it with its feature: cargo build --release -p cli --features server",
+    )
+}
