@@ -156,7 +156,9 @@ fn init_logging(global: &GlobalArgs, colour: bool, service: bool) {
         LogFormat::Json => registry.with(layer.json().with_filter(filter)).try_init(),
         LogFormat::Text if service => registry
             .with(
+                // The colours are those of the lines; what is in their fields stays plain.
                 layer
+                    .with_ansi(false)
                     .event_format(ServiceLines { colour })
                     .with_filter(filter),
             )
@@ -254,19 +256,28 @@ where
         } else {
             ("", String::new(), "")
         };
-        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now());
-        write!(writer, "{dim}{now}{reset} {paint}{word:<5}{reset} ")?;
-        for span in context.event_scope().into_iter().flatten() {
-            let extensions = span.extensions();
-            let Some(fields) = extensions.get::<FormattedFields<N>>() else {
-                continue;
-            };
-            let text = fields.fields.trim_start_matches("id=");
-            write!(writer, "{dim}[{text}]{reset} ")?;
-        }
+        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
+        // Who looks at a terminal knows the date.
+        let now = if self.colour {
+            now.get(11..23).unwrap_or(&now)
+        } else {
+            &now
+        };
         let mut fields = Fields::default();
         event.record(&mut fields);
-        writeln!(writer, "{}{}", fields.message, fields.others)
+        write!(
+            writer,
+            "{dim}{now}{reset} {paint}{word:<5}{reset} {}{}",
+            fields.message, fields.others
+        )?;
+        for span in context.event_scope().into_iter().flatten() {
+            let extensions = span.extensions();
+            if let Some(fields) = extensions.get::<FormattedFields<N>>() {
+                let id = fields.fields.trim_start_matches("id=");
+                write!(writer, "  {dim}{id}{reset}")?;
+            }
+        }
+        writeln!(writer)
     }
 }
 

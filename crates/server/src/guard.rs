@@ -74,11 +74,11 @@ pub(crate) async fn observe(
     let _entered = span.enter();
     // A probe each second says nothing that anybody wants to read.
     if status.is_server_error() {
-        tracing::warn!("{method} {path} {} {ms:.1} ms", status.as_u16());
+        tracing::warn!("{} {ms:>8.1} ms  {method} {path}", status.as_u16());
     } else if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") {
-        tracing::debug!("{method} {path} {} {ms:.1} ms", status.as_u16());
+        tracing::debug!("{} {ms:>8.1} ms  {method} {path}", status.as_u16());
     } else {
-        tracing::info!("{method} {path} {} {ms:.1} ms", status.as_u16());
+        tracing::info!("{} {ms:>8.1} ms  {method} {path}", status.as_u16());
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -2,6 +2,7 @@
 //! to bear.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use embedder_client::{EmbedErrorKind, Embedder, Meter, Purpose};
@@ -19,6 +20,8 @@ pub(crate) struct Questions {
     kept: Cache<(SpaceId, String), Arc<Embedding>>,
     calls: Semaphore,
     waiting: Semaphore,
+    /// Whether the provider's last answer was none.
+    away: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -28,6 +31,7 @@ impl Questions {
             kept: Cache::new(limits.kept_questions),
             calls: Semaphore::new(limits.question_calls),
             waiting: Semaphore::new(limits.questions),
+            away: AtomicBool::new(false),
             metrics,
         }
     }
@@ -82,6 +86,8 @@ impl Questions {
         let mut answer = answer.map_err(|error| {
             self.metrics.embed_failures.inc();
             tracing::warn!("a question could not be embedded: {error}");
+            let rejected = error.kind() == EmbedErrorKind::Rejected;
+            self.away.store(!rejected, Ordering::Relaxed);
             match error.kind() {
                 EmbedErrorKind::Rejected => Problem::new(
                     Code::InvalidRequest,
@@ -95,6 +101,7 @@ impl Questions {
                 .retry_after(5),
             }
         })?;
+        self.away.store(false, Ordering::Relaxed);
         match answer.vectors.pop() {
             Some(vector) => Ok(Arc::new(vector)),
             None => Err(Problem::new(
@@ -102,6 +109,11 @@ impl Questions {
                 "the embedding provider answered without a vector",
             )),
         }
+    }
+
+    /// Whether the provider did not answer when it was last asked.
+    pub(crate) fn provider_is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
     }
 
     /// Vectors that are kept.

@@ -97,6 +97,8 @@ pub fn router(service: &Arc<Service>) -> Router {
     let mut all = Router::new();
     for (router, terms) in groups {
         let router = match terms {
+            // A layer on nothing is a mistake to axum.
+            _ if !router.has_routes() => continue,
             Some(terms) => {
                 router.route_layer(from_fn_with_state((Arc::clone(service), terms), admit))
             }

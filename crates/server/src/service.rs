@@ -72,12 +72,8 @@ impl Service {
     ) -> Result<Arc<Served>, Problem> {
         let name = match named {
             None => self.settings.collection.clone(),
-            Some(name) => CollectionName::new(name).map_err(|error| {
-                Problem::new(
-                    Code::InvalidRequest,
-                    format!("collection {name:?}: {error}"),
-                )
-            })?,
+            Some(name) => CollectionName::new(name)
+                .map_err(|error| Problem::new(Code::NoSuchCollection, error.to_string()))?,
         };
         let found = snapshot.collections.get(&name).cloned();
         found.ok_or_else(|| {
@@ -109,7 +105,17 @@ impl Service {
                 .as_ref()
                 .and_then(|current| current.stand_in.clone())
         };
-        self.trouble.load().as_ref().clone().or_else(stand_in)
+        let provider = || {
+            self.questions
+                .provider_is_away()
+                .then(|| "the embedding provider did not answer when it was last asked".to_owned())
+        };
+        self.trouble
+            .load()
+            .as_ref()
+            .clone()
+            .or_else(stand_in)
+            .or_else(provider)
     }
 
     /// Says that no new work is taken: what was accepted is finished.

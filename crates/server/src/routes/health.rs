@@ -74,6 +74,9 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Result<Respo
     metrics
         .cache_entries
         .set(i64::try_from(service.questions.len()).unwrap_or(i64::MAX));
+    metrics
+        .degraded
+        .set(i64::from(service.degraded().is_some()));
     let waiting = i64::try_from(service.searches.waiting()).unwrap_or(i64::MAX);
     metrics.waiting_searches.set(waiting);
     let text = metrics.text().map_err(|error| Problem::internal(&error))?;

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
+use futures_util::future::try_join_all;
 use retriever::{SearchOptions, Searched};
 use storage_core::{Embedding, Filter};
 
+use crate::backend::ServiceErrorKind;
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::request::{Json, json};
 use crate::service::Service;
@@ -28,20 +30,22 @@ use crate::snapshot::{Served, Snapshot};
 )]
 pub(crate) async fn search(
     State(service): State<Arc<Service>>,
-    Json(request): Json<SearchRequest>,
+    Json(mut request): Json<SearchSpec>,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
     let snapshot = service.snapshot()?;
-    let specs = match request {
-        SearchRequest::One(spec) => {
-            let mut found = find(&service, &snapshot, vec![*spec], started).await?;
-            let search = found
-                .pop()
-                .ok_or_else(|| Problem::internal(&"one search, no answer"))?;
-            return Ok(json(&SearchBody { schema: 1, search }));
-        }
-        SearchRequest::Batch(batch) => batch.batch,
+    let Some(specs) = request.batch.take() else {
+        let mut found = find(&service, &snapshot, vec![request], started).await?;
+        let search = found
+            .pop()
+            .ok_or_else(|| Problem::internal(&"one search, no answer"))?;
+        return Ok(json(&SearchBody { schema: 1, search }));
     };
+    if request.has_anything() || specs.iter().any(|spec| spec.batch.is_some()) {
+        return Err(invalid(
+            "a batch is a list of single searches, and stands alone",
+        ));
+    }
     let most = service.settings.limits.batch;
     if specs.is_empty() || specs.len() > most {
         return Err(invalid(format!(
@@ -91,10 +95,7 @@ async fn find(
         .into_iter()
         .map(|spec| Checked::new(service, snapshot, spec))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut asked = Vec::with_capacity(checked.len());
-    for checked in checked {
-        asked.push(checked.ask(service).await?);
-    }
+    let asked = try_join_all(checked.into_iter().map(|checked| checked.ask(service))).await?;
     let degraded = service.degraded();
     let answered = answer(service, asked).await?;
     Ok(answered
@@ -235,11 +236,14 @@ impl Checked {
         let (vector, embed) = match self.question {
             Question::Vector(vector) => (vector, Duration::ZERO),
             Question::Words(text) => {
-                let embedder = self
-                    .served
-                    .embedder
-                    .as_ref()
-                    .map_err(|error| Problem::new(Code::ModelMismatch, error.to_string()))?;
+                let embedder = self.served.embedder.as_ref().map_err(|error| {
+                    let code = match error.kind() {
+                        ServiceErrorKind::Model => Code::ModelMismatch,
+                        ServiceErrorKind::Configuration => Code::NotConfigured,
+                        _ => Code::ProviderUnavailable,
+                    };
+                    Problem::new(code, error.to_string())
+                })?;
                 match &self.served.space {
                     // Nothing is stored, so nothing is found, whatever the vector.
                     None => (nothing(), Duration::ZERO),

@@ -9,29 +9,58 @@ use utoipa::ToSchema;
 use crate::problem::{Code, Problem};
 
 /// Conditions on metadata: `{"year": 2023, "price": {">=": 100}}`, or `["year=2023", "price>=100"]` as on the command
-/// line.
+/// line. All must hold.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "filters are {\"KEY\": VALUE}, {\"KEY\": {\">=\": VALUE}} or [\"KEY>=VALUE\"]"
+)]
 pub(crate) enum FilterSpec {
     /// By key: a value to equal, or comparisons.
     Keys(BTreeMap<String, Condition>),
     /// `KEY=VALUE`, or another of `!= < <= > >=`.
-    Words(Vec<String>),
+    Words(Vec<Word>),
 }
+
+/// `KEY=VALUE`, or another of `!= < <= > >=`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(pattern = "^[^=<>!][^=<>]*(=|<|>)", max_length = 8192)]
+pub(crate) struct Word(String);
 
 /// What the value of one key must be.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a condition is a value, or {\">=\": VALUE} with one of = != < <= > >="
+)]
 pub(crate) enum Condition {
     /// Equal to this.
     Equal(Scalar),
-    /// By sign: `=`, `!=`, `<`, `<=`, `>`, `>=`.
-    Compared(BTreeMap<String, Scalar>),
+    /// Compared with these.
+    Compared(Box<Comparisons>),
+}
+
+/// Comparisons with values. All must hold.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Comparisons {
+    #[serde(rename = "=")]
+    equal: Option<Scalar>,
+    #[serde(rename = "!=")]
+    not_equal: Option<Scalar>,
+    #[serde(rename = "<")]
+    less: Option<Scalar>,
+    #[serde(rename = "<=")]
+    less_or_equal: Option<Scalar>,
+    #[serde(rename = ">")]
+    greater: Option<Scalar>,
+    #[serde(rename = ">=")]
+    greater_or_equal: Option<Scalar>,
 }
 
 /// One value.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value is a text, a number, true or false")]
 pub(crate) enum Scalar {
     /// True or false.
     Bool(bool),
@@ -54,75 +83,61 @@ impl Scalar {
     }
 }
 
-impl FilterSpec {
-    /// The conditions, at most `limit` of them.
-    pub(crate) fn predicates(self, limit: usize) -> Result<Vec<MetadataPredicate>, Problem> {
-        let predicates = match self {
-            Self::Words(words) => {
-                let predicates = words.iter().map(|word| {
-                    MetadataPredicate::parse(word).ok_or_else(|| {
-                        Problem::new(
-                            Code::InvalidRequest,
-                            format!("filter {:?} is no condition; write KEY=VALUE, or one of != < <= > >=", shown(word)),
-                        )
-                    })
-                });
-                predicates.collect::<Result<Vec<_>, _>>()?
-            }
-            Self::Keys(keys) => {
-                let mut predicates = Vec::new();
-                for (key, condition) in keys {
-                    match condition {
-                        Condition::Equal(value) => predicates.push(MetadataPredicate {
-                            key,
-                            comparison: Comparison::Equal,
-                            value: value.value(),
-                        }),
-                        Condition::Compared(signs) => {
-                            for (sign, value) in signs {
-                                predicates.push(MetadataPredicate {
-                                    key: key.clone(),
-                                    comparison: comparison(&sign)?,
-                                    value: value.value(),
-                                });
-                            }
-                        }
-                    }
-                }
-                predicates
-            }
+impl Condition {
+    /// The conditions on this key.
+    fn on(self, key: &str) -> Vec<MetadataPredicate> {
+        let pairs = match self {
+            Self::Equal(value) => vec![(Comparison::Equal, Some(value))],
+            Self::Compared(compared) => vec![
+                (Comparison::Equal, compared.equal),
+                (Comparison::NotEqual, compared.not_equal),
+                (Comparison::Less, compared.less),
+                (Comparison::LessOrEqual, compared.less_or_equal),
+                (Comparison::Greater, compared.greater),
+                (Comparison::GreaterOrEqual, compared.greater_or_equal),
+            ],
         };
-        if predicates.len() > limit {
-            return Err(Problem::new(
-                Code::InvalidRequest,
-                format!("{} conditions, where {limit} are allowed", predicates.len()),
-            ));
-        }
-        Ok(predicates)
+        let predicate = |(comparison, value): (Comparison, Option<Scalar>)| {
+            Some(MetadataPredicate {
+                key: key.to_owned(),
+                comparison,
+                value: value?.value(),
+            })
+        };
+        pairs.into_iter().filter_map(predicate).collect()
     }
 }
 
-fn comparison(sign: &str) -> Result<Comparison, Problem> {
-    Ok(match sign {
-        "=" => Comparison::Equal,
-        "!=" => Comparison::NotEqual,
-        "<" => Comparison::Less,
-        "<=" => Comparison::LessOrEqual,
-        ">" => Comparison::Greater,
-        ">=" => Comparison::GreaterOrEqual,
-        _ => {
-            return Err(Problem::new(
-                Code::InvalidRequest,
-                format!(
-                    "{:?} does not compare; there are = != < <= > >=",
-                    shown(sign)
-                ),
-            ));
+impl FilterSpec {
+    /// The conditions, at most `limit` of them.
+    pub(crate) fn predicates(self, limit: usize) -> Result<Vec<MetadataPredicate>, Problem> {
+        let invalid = |detail: String| Problem::new(Code::InvalidRequest, detail);
+        let count = match &self {
+            Self::Words(words) => words.len(),
+            Self::Keys(keys) => keys.len(),
+        };
+        // Before anything is made of them: there may be very many.
+        if count > limit {
+            return Err(invalid(format!(
+                "{count} conditions, where {limit} are allowed"
+            )));
         }
-    })
-}
-
-/// So much of somebody's text that it can be found again.
-fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
+        match self {
+            Self::Keys(keys) => Ok(keys
+                .into_iter()
+                .flat_map(|(key, condition)| condition.on(&key))
+                .collect()),
+            Self::Words(words) => words
+                .iter()
+                .map(|Word(word)| {
+                    MetadataPredicate::parse(word).ok_or_else(|| {
+                        let shown: String = word.chars().take(80).collect();
+                        invalid(format!(
+                            "filter {shown:?} is no condition; write KEY=VALUE, or one of != < <= > >="
+                        ))
+                    })
+                })
+                .collect(),
+        }
+    }
 }

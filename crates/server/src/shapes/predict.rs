@@ -8,10 +8,14 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PredictRequest {
     /// The question.
-    #[schema(min_length = 1, max_length = 8192, example = "what is CPI for 2023?")]
+    #[schema(
+        min_length = 1,
+        max_length = 8192,
+        pattern = r"\S",
+        example = "what is CPI for 2023?"
+    )]
     pub(crate) query: String,
     /// The collection to answer from.
-    #[schema(min_length = 1, max_length = 64)]
     pub(crate) collection: Option<String>,
 }
 

@@ -1,7 +1,13 @@
 //! `/search`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayItems, OneOfBuilder, Schema, SchemaType, Type,
+};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::FilterSpec;
 
@@ -9,10 +15,16 @@ use super::FilterSpec;
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchSpec {
-    /// The question. Either this or `vector`.
-    #[schema(max_length = 8192, example = "how do I block my card?")]
+    /// The question.
+    #[schema(
+        min_length = 1,
+        max_length = 8192,
+        pattern = r"\S",
+        example = "how do I block my card?"
+    )]
     pub(crate) text: Option<String>,
-    /// A vector of the model that the collection is embedded with. Either this or `text`.
+    /// A vector of the model that the collection is embedded with.
+    #[schema(min_items = 1)]
     pub(crate) vector: Option<Vec<f32>>,
     /// Entries to find at most.
     #[schema(minimum = 1, maximum = 1000)]
@@ -29,27 +41,91 @@ pub(crate) struct SearchSpec {
     /// Conditions on metadata.
     pub(crate) filters: Option<FilterSpec>,
     /// The collection to search.
-    #[schema(min_length = 1, max_length = 64)]
     pub(crate) collection: Option<String>,
+    /// Several searches instead of one, answered from one generation.
+    #[schema(no_recursion)]
+    pub(crate) batch: Option<Vec<SearchSpec>>,
 }
 
-/// One search, or several at once.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum SearchRequest {
-    /// Several, answered from one generation.
-    Batch(BatchSpec),
-    /// One.
-    One(Box<SearchSpec>),
+impl SearchSpec {
+    /// Whether it is more than a batch.
+    pub(crate) fn has_anything(&self) -> bool {
+        self.text.is_some()
+            || self.vector.is_some()
+            || self.top_k.is_some()
+            || self.threshold.is_some()
+            || self.category.is_some()
+            || self.document.is_some()
+            || self.contains.is_some()
+            || self.filters.is_some()
+            || self.collection.is_some()
+    }
 }
 
-/// Several searches.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BatchSpec {
-    /// The searches.
-    #[schema(min_items = 1, max_items = 256)]
-    pub(crate) batch: Vec<SearchSpec>,
+/// A search in words, by a vector, or several at once: described as these three, and read as what they have in common.
+pub(crate) struct SearchRequest;
+
+impl SearchRequest {
+    /// One search, with what it must have.
+    fn single(needed: &str, other: &str) -> Option<Schema> {
+        let RefOr::T(Schema::Object(mut object)) = SearchSpec::schema() else {
+            return None;
+        };
+        object.properties.remove(other);
+        object.properties.remove("batch");
+        object.required.push(needed.to_owned());
+        // What must be there must not be null.
+        if let Some(RefOr::T(Schema::Object(property))) = object.properties.get_mut(needed) {
+            property.schema_type = SchemaType::Type(Type::String);
+        }
+        if let Some(RefOr::T(Schema::Array(property))) = object.properties.get_mut(needed) {
+            property.schema_type = SchemaType::Type(Type::Array);
+        }
+        Some(Schema::Object(object))
+    }
+}
+
+impl PartialSchema for SearchRequest {
+    fn schema() -> RefOr<Schema> {
+        let either = || {
+            let mut either = OneOfBuilder::new();
+            for (needed, other) in [("text", "vector"), ("vector", "text")] {
+                if let Some(single) = Self::single(needed, other) {
+                    either = either.item(single);
+                }
+            }
+            either
+        };
+        let batch = ObjectBuilder::new()
+            .property(
+                "batch",
+                ArrayBuilder::new()
+                    .items(ArrayItems::RefOrSchema(Box::new(RefOr::T(Schema::OneOf(
+                        either().build(),
+                    )))))
+                    .min_items(Some(1))
+                    .max_items(Some(256))
+                    .description(Some("Several searches, answered from one generation.")),
+            )
+            .required("batch")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        RefOr::T(Schema::OneOf(
+            either()
+                .item(batch)
+                .description(Some("A search in words, by a vector, or several at once."))
+                .build(),
+        ))
+    }
+}
+
+impl ToSchema for SearchRequest {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SearchRequest")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        <SearchSpec as ToSchema>::schemas(schemas);
+    }
 }
 
 /// What one search found, as `search --json` tells it.
