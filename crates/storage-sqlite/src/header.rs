@@ -1,12 +1,12 @@
 //! A look at a file without SQLite, so that nothing of anyone else's is ever locked, recovered or written.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use storage_core::{StoreError, StoreErrorKind};
 
+use crate::descriptors::Shared;
 use crate::error::{Failure, Outcome};
 use crate::options::Place;
 use crate::schema::{self, APPLICATION_ID};
@@ -27,7 +27,7 @@ pub(crate) struct Header {
 pub(crate) fn read(path: &Path) -> Outcome<Option<Header>> {
     let place = Place::File(path.to_owned());
     let mut bytes = [0; 100];
-    let length = File::open(path)
+    let length = Shared::open(path)
         .and_then(|mut file| fill(&mut file, &mut bytes))
         .map_err(|error| unreadable(error, path))?;
     if length == 0 {
@@ -58,7 +58,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Option<Header>> {
     }))
 }
 
-fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+fn fill(file: &mut Shared, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     loop {
         match file.read(&mut buffer[length..]) {

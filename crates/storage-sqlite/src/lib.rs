@@ -7,6 +7,7 @@
 mod carried;
 mod connection;
 mod copy;
+mod descriptors;
 mod error;
 mod header;
 mod lock;

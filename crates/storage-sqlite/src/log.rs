@@ -7,11 +7,12 @@
 //! it names a page only after the page reached the disk.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::descriptors::Shared;
 use crate::error::{Failure, Outcome};
 use crate::{header, lock};
 
@@ -104,7 +105,7 @@ fn fault(log: &Log, index: Option<Index>) -> Option<String> {
 fn index(path: &Path) -> io::Result<Option<Index>> {
     const COPY: usize = 48;
     let mut bytes = Vec::new();
-    match File::open(header::beside(path, "-shm")) {
+    match Shared::open(&header::beside(path, "-shm")) {
         Ok(file) if !outlived_the_system(&file)? => {
             file.take(2 * COPY as u64 + 4).read_to_end(&mut bytes)?
         }
@@ -134,7 +135,7 @@ fn index(path: &Path) -> io::Result<Option<Index>> {
 /// Whether the index is from before the system started. It is memory that was written to disk at any moment, page by
 /// page and never in order, so after a power cut it proves nothing; SQLite makes it anew. Where the system does not tell
 /// when it started, no index is believed.
-fn outlived_the_system(index: &File) -> io::Result<bool> {
+fn outlived_the_system(index: &Shared) -> io::Result<bool> {
     let changed = index.metadata()?.modified()?;
     let Ok(statistics) = fs::read_to_string("/proc/stat") else {
         return Ok(true);

@@ -6,6 +6,7 @@ use std::path::Path;
 use storage_core::{Result, SchemaStatus, StoreError, StoreErrorKind};
 
 use crate::connection;
+use crate::descriptors;
 use crate::error::{Failure, Outcome};
 use crate::header;
 use crate::lock::{self, Turns, WriterLock};
@@ -169,9 +170,8 @@ fn write_session(path: &Path, options: &SqliteOptions) -> Outcome<Session> {
 /// SQLite goes on reading where it cannot write and does not say why; the system does, if it still refuses.
 fn not_writable(path: &Path, place: &Place) -> Failure {
     let error = |message| StoreError::new(StoreErrorKind::Io, "open", message);
-    let opened = OpenOptions::new().read(true).write(true).open(path);
-    Failure::Store(match opened {
-        Ok(_) => error(format!(
+    Failure::Store(match descriptors::may_write(path) {
+        Ok(()) => error(format!(
             "the store could not be opened for writing a moment ago, and now it can: a disk that is full or failing, \
              or permissions that were changed; run the same command again: {place}"
         )),

@@ -4,9 +4,11 @@
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use storage_core::{StoreError, StoreErrorKind};
 
+use crate::descriptors;
 use crate::error::{Failure, Outcome};
 use crate::header;
 
@@ -21,7 +23,7 @@ pub(crate) const PARTIAL: &str = ".partial";
 pub(crate) struct Partial {
     path: PathBuf,
     /// Holds the lock.
-    file: File,
+    file: Arc<File>,
     published: bool,
 }
 
@@ -36,7 +38,7 @@ impl Partial {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             refuse_link(&path, operation)?;
-            let file = options.open(&path).map_err(failed)?;
+            let file = Arc::new(options.open(&path).map_err(failed)?);
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -106,6 +108,9 @@ impl Partial {
         std::fs::rename(&self.path, target)
             .map_err(|error| unwritable(error, operation, target))?;
         self.published = true;
+        // It is a store's file now, and whoever has opened it since has locks on it.
+        let _ = self.file.unlock();
+        descriptors::keep(&self.file);
         sync_directory(target).map_err(|error| unwritable(error, operation, target))
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Readers that have the old file open keep reading the old file.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use storage_core::{StoreErrorKind, Timestamp};
 
 use crate::connection;
 use crate::copy::free_name;
+use crate::descriptors::Shared;
 use crate::error::{Failure, Outcome};
 use crate::header;
 use crate::log;
@@ -199,8 +200,11 @@ fn rename_all(from: &Path, to: &Path) -> io::Result<()> {
 
 fn copy_durably(from: &Path, to: &Path) -> io::Result<()> {
     remove(to)?;
-    std::fs::copy(from, to)?;
-    std::fs::File::open(to)?.sync_all()
+    let mut original = Shared::open(from)?;
+    let mut copy = File::create_new(to)?;
+    copy.set_permissions(original.metadata()?.permissions())?;
+    io::copy(&mut original, &mut copy)?;
+    copy.sync_all()
 }
 
 /// An instant as part of a file name: `20261121T083005Z`.

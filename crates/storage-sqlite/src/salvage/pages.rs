@@ -3,10 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::descriptors::Shared;
 use crate::error::Outcome;
 use crate::{header, log};
 
@@ -15,7 +15,7 @@ const SIZES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 5
 
 /// A file as pages, with what the log says instead.
 pub(crate) struct Pages {
-    file: RefCell<File>,
+    file: RefCell<Shared>,
     size: usize,
     count: u32,
     logged: HashMap<u32, Vec<u8>>,
@@ -27,7 +27,7 @@ impl Pages {
     /// `None` for a file in which there is no page of a database.
     pub(crate) fn open(path: &Path) -> Outcome<Option<Self>> {
         let read = || -> io::Result<Option<Self>> {
-            let mut file = File::open(path)?;
+            let mut file = Shared::open(path)?;
             let length = file.metadata()?.len();
             let log = log::read(path)?;
             let Some(size) = page_size(&mut file, length)?.or(log.page_size) else {
@@ -85,7 +85,7 @@ impl Pages {
 }
 
 /// The size the header names, unless the pages say otherwise.
-fn page_size(file: &mut File, length: u64) -> io::Result<Option<usize>> {
+fn page_size(file: &mut Shared, length: u64) -> io::Result<Option<usize>> {
     const LOOKED_AT: u64 = 4 << 20;
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
