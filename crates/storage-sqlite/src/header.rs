@@ -118,6 +118,15 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether both are of one file, written to or not.
+    pub(crate) fn is_of_the_same_file(&self, other: &Self) -> bool {
+        #[cfg(unix)]
+        return (self.identity.0, self.identity.1) == (other.identity.0, other.identity.1);
+        // Nothing takes the place of a file that is open.
+        #[cfg(not(unix))]
+        return true;
+    }
+
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         Ok(Self {

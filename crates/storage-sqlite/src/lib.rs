@@ -26,6 +26,7 @@ mod salvage;
 mod schema;
 mod sql;
 mod store;
+mod watch;
 mod worker;
 
 pub use connection::sqlite_version;
@@ -38,3 +39,4 @@ pub use open::{
 pub use options::{Migrated, Place, SqliteOptions};
 pub use repair::{RepairOptions, repair};
 pub use store::SqliteStore;
+pub use watch::watch;

@@ -80,8 +80,9 @@ pub fn create_or_open(options: &SqliteOptions) -> Result<SqliteStore> {
     SqliteStore::start(session, options, lock)
 }
 
-/// Opens a store for reading only. Creates no file beside a store that nobody is writing to, and works on a read-only
-/// file, directory or medium. In memory, that is an empty store.
+/// Opens a store for reading only. Creates no file beside a store that nobody is writing to, unless the reader
+/// [stays](SqliteOptions::stays), and works on a read-only file, directory or medium. A file that takes the store's place
+/// is read from then on. In memory, that is an empty store.
 ///
 /// # Errors
 /// As [`open`].
@@ -89,8 +90,12 @@ pub fn open_read_only(options: &SqliteOptions) -> Result<SqliteStore> {
     let Place::File(path) = &options.place else {
         return open_in_memory();
     };
-    let reader = Reader::open(path, options.busy_timeout)
-        .map_err(|failure| failure.at("open", &options.place))?;
+    let reader = if options.stays {
+        Reader::staying(path, options.busy_timeout)
+    } else {
+        Reader::open(path, options.busy_timeout)
+    };
+    let reader = reader.map_err(|failure| failure.at("open", &options.place))?;
     Ok(SqliteStore::read_only(reader, path, options))
 }
 

@@ -38,6 +38,10 @@ pub struct SqliteOptions {
     /// writing is the only one of its file until it is dropped; without it, SQLite's own locks still keep the file
     /// whole, and the first to apply wins.
     pub writer: Option<String>,
+    /// A reader that stays while others write. It takes locks from the start, as it would if somebody were writing, so
+    /// that none of its reads has to begin again when somebody comes; it leaves a log and its index beside the store.
+    /// Where it may not write them, it reads as every other reader does.
+    pub stays: bool,
 }
 
 impl SqliteOptions {
@@ -49,6 +53,7 @@ impl SqliteOptions {
             dimensions: None,
             busy_timeout: Duration::from_secs(5),
             writer: None,
+            stays: false,
         }
     }
 
@@ -72,6 +77,13 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
+        self
+    }
+
+    /// The same, for a reader that stays while others write.
+    #[must_use]
+    pub fn staying(mut self) -> Self {
+        self.stays = true;
         self
     }
 

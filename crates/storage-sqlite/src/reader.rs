@@ -22,8 +22,12 @@ pub(crate) struct Reader {
     conn: Connection,
     path: PathBuf,
     timeout: Duration,
-    /// How the file was when the promise was made; `None` for an ordinary connection, which SQLite keeps honest.
-    stamp: Option<Stamp>,
+    /// Whether it takes locks though nobody may be writing.
+    stays: bool,
+    /// How the file was when it was opened.
+    stamp: Stamp,
+    /// Whether SQLite was promised that nobody writes. An ordinary connection is kept honest by SQLite.
+    immutable: bool,
 }
 
 impl Reader {
@@ -38,13 +42,35 @@ impl Reader {
     /// Opens a file that this process writes to as well: never immutable, for its own writer would break the promise.
     pub(crate) fn beside_writer(path: &Path, timeout: Duration) -> Outcome<Self> {
         let reader = Self {
+            stamp: Stamp::of(path).map_err(|error| header::unreadable(error, path))?,
             conn: connection::reader(path, false, timeout)?,
             path: path.to_owned(),
             timeout,
-            stamp: None,
+            stays: true,
+            immutable: false,
         };
         schema::require_current(&reader.conn, &Place::File(path.to_owned()))?;
         Ok(reader)
+    }
+
+    /// Opens a file of this build's schema with locks, where they can be had.
+    pub(crate) fn staying(path: &Path, timeout: Duration) -> Outcome<Self> {
+        let opened = Self::open(path, timeout)?;
+        if !opened.immutable {
+            return Ok(Self {
+                stays: true,
+                ..opened
+            });
+        }
+        match Self::beside_writer(path, timeout) {
+            Ok(reader) => Ok(reader),
+            // A medium that cannot be written to: nobody will.
+            Err(failure) if !header::has_log(path) => {
+                tracing::debug!("the store is read without locks: {}", failure.fact());
+                Ok(opened)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Opens a file of ours with any schema that is not newer; `None` for an empty one.
@@ -61,7 +87,9 @@ impl Reader {
             conn,
             path: path.to_owned(),
             timeout,
-            stamp: immutable.then_some(stamp),
+            stays: false,
+            stamp,
+            immutable,
         }))
     }
 
@@ -71,16 +99,25 @@ impl Reader {
 
     /// Whether what was read so far is what a reader with locks would have read.
     pub(crate) fn is_sound(&self) -> bool {
-        self.stamp
-            .as_ref()
-            .is_none_or(|stamp| Stamp::of(&self.path).is_ok_and(|now| now == *stamp))
+        !self.immutable || Stamp::of(&self.path).is_ok_and(|now| now == self.stamp)
     }
 
-    /// Opens again where the file was written to, or gained a writer whose news are in the log.
+    /// Opens again where the file was written to, or gained a writer whose news are in the log, or where another file has
+    /// taken its place.
     pub(crate) fn refresh(&mut self) -> Outcome<()> {
-        let stale = self.stamp.is_some() && (!self.is_sound() || header::has_log(&self.path));
+        let stale = if self.immutable {
+            !self.is_sound() || header::has_log(&self.path)
+        } else {
+            let now = Stamp::of(&self.path);
+            let now = now.map_err(|error| header::unreadable(error, &self.path))?;
+            !now.is_of_the_same_file(&self.stamp)
+        };
         if stale {
-            *self = Self::open(&self.path, self.timeout)?;
+            *self = if self.stays {
+                Self::staying(&self.path, self.timeout)?
+            } else {
+                Self::open(&self.path, self.timeout)?
+            };
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use storage_core::Result;
 
 use crate::error::{Failure, Outcome};
 use crate::ops::pages::{Cursor, Pages};
-use crate::options::Place;
+use crate::options::{Place, SqliteOptions};
 use crate::reader::{self, Reader};
 use crate::sql;
 
@@ -23,14 +23,16 @@ pub(crate) struct Readers {
     idle: Mutex<Vec<Reader>>,
     path: PathBuf,
     timeout: Duration,
+    stays: bool,
 }
 
 impl Readers {
-    pub(crate) fn new(first: Reader, path: PathBuf, timeout: Duration) -> Self {
+    pub(crate) fn new(first: Reader, path: PathBuf, options: &SqliteOptions) -> Self {
         Self {
             idle: Mutex::new(vec![first]),
             path,
-            timeout,
+            timeout: options.busy_timeout,
+            stays: options.stays,
         }
     }
 
@@ -49,6 +51,7 @@ impl Readers {
                 reader.refresh()?;
                 Ok(reader)
             }
+            None if self.stays => Reader::staying(&self.path, self.timeout),
             None => Reader::open(&self.path, self.timeout),
         }
     }

@@ -75,7 +75,7 @@ impl SqliteStore {
     }
 
     pub(crate) fn read_only(reader: Reader, path: &Path, options: &SqliteOptions) -> Self {
-        let readers = Readers::new(reader, path.to_owned(), options.busy_timeout);
+        let readers = Readers::new(reader, path.to_owned(), options);
         Self::with(Engine::Readers(Arc::new(readers)), options, None)
     }
 

@@ -6,6 +6,7 @@
     reason = "these are tests, helpers included"
 )]
 
+mod beside;
 mod chaos;
 mod conformance;
 mod damage;
@@ -13,5 +14,6 @@ mod model;
 mod places;
 mod schema;
 mod undo;
+mod watch;
 mod whole;
 mod writers;
