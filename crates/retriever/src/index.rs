@@ -74,12 +74,8 @@ impl SearchIndex {
         let mut tries = 1;
         loop {
             match Self::load_once(store, collection, version).await {
-                // The version that was served a moment ago has been deleted since.
-                Err(error)
-                    if version.is_none()
-                        && error.kind() == StoreErrorKind::Model
-                        && tries < TRIES =>
-                {
+                Err(error) if tries < TRIES && may_pass(error.kind(), version.is_none()) => {
+                    tracing::debug!(%error, "reading the collection again");
                     tries += 1;
                 }
                 loaded => return loaded,
@@ -381,6 +377,12 @@ impl SearchIndex {
             scanned,
         }
     }
+}
+
+/// Whether what kept a load from its end was the moment: the store was written to, or the version that was served when it
+/// began has been deleted since.
+fn may_pass(kind: StoreErrorKind, is_served: bool) -> bool {
+    kind == StoreErrorKind::Busy || is_served && kind == StoreErrorKind::Model
 }
 
 impl<'a> Entry<'a> {

@@ -11,6 +11,7 @@ mod index;
 mod kernel;
 mod nearest;
 mod predict;
+mod product;
 mod search;
 mod top;
 mod tune;

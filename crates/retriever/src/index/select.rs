@@ -89,25 +89,39 @@ impl SearchIndex {
     /// The rows among these that pass what only their fields can tell.
     fn rows_that_match(&self, filter: &Filter, among: &Selected) -> Vec<u32> {
         let rest = Filter {
-            contains: filter.contains.clone(),
             metadata: filter.metadata.clone(),
             ..Filter::default()
         };
         let keys: Vec<&str> = rest.metadata.iter().map(|one| one.key.as_str()).collect();
         let keys = self.packed.numbers_of(&keys);
         let parts = Parts {
-            texts: rest.contains.is_some(),
+            texts: false,
             metadata: Some(&keys),
+        };
+        // As `Filter::matches` compares, without a copy of the row.
+        let wanted = filter.contains.as_ref().map(|wanted| wanted.to_lowercase());
+        let contains = |row: usize| {
+            wanted.as_ref().is_none_or(|wanted| {
+                self.packed.fields(row).is_some_and(|fields| {
+                    [fields.title, fields.body]
+                        .into_iter()
+                        .any(|text| text.to_lowercase().contains(wanted))
+                })
+            })
+        };
+        let matches = |row: usize| {
+            rest.metadata.is_empty()
+                || self
+                    .packed
+                    .document(&self.collection, row, parts)
+                    .is_some_and(|document| rest.matches(&document))
         };
         let mut block = [0; 256];
         let mut rows = Vec::new();
         for from in (0..among.len()).step_by(block.len()) {
             let count = among.fill(from, &mut block);
-            rows.extend(block[..count].iter().filter(|row| {
-                self.packed
-                    .document(&self.collection, **row as usize, parts)
-                    .is_some_and(|document| rest.matches(&document))
-            }));
+            let found = block[..count].iter();
+            rows.extend(found.filter(|row| contains(**row as usize) && matches(**row as usize)));
         }
         rows
     }
