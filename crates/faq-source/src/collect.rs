@@ -8,6 +8,7 @@ use std::sync::Arc;
 use storage_core::{ContentHash, Locator, MetadataValue, normalise};
 
 use crate::columns::Field;
+use crate::data_set;
 use crate::input::SourceFile;
 use crate::suggest::shorten;
 use crate::{
@@ -113,6 +114,64 @@ impl Draft {
                     self.issue(IssueKind::Malformed, Some(label), problem);
                 }
             },
+        }
+    }
+
+    /// Puts a value of a data set under its column: it joins the row's text, as it is written, and its metadata, with its
+    /// type. With `spelled`, a text is the value it spells.
+    pub(crate) fn put_data(
+        &mut self,
+        target: &Target,
+        key: &Arc<str>,
+        label: &str,
+        value: Value,
+        spelled: bool,
+        limits: &SourceLimits,
+    ) {
+        let value = match value {
+            Value::Text(text) => match checked(text, limits) {
+                Ok(text) => Value::Text(text),
+                Err((kind, problem)) => {
+                    self.filled = true;
+                    return self.issue(kind, Some(label), problem);
+                }
+            },
+            // What is wrong with a cell is the same in every table.
+            Value::Fault(..) => return self.put(target, label, value, limits),
+            other => other,
+        };
+        if value.is_blank() {
+            return;
+        }
+        let value = match value {
+            Value::Text(text) if spelled => {
+                self.write_data(target, key, &text, limits);
+                data_set::typed(&text)
+            }
+            other => {
+                let Some(value) = metadata(other) else { return };
+                self.write_data(target, key, &value.to_string(), limits);
+                value
+            }
+        };
+        self.row.metadata.push(Arc::clone(key), value);
+    }
+
+    fn write_data(&mut self, target: &Target, key: &str, text: &str, limits: &SourceLimits) {
+        self.filled = true;
+        let row = &mut self.row.answer;
+        // Too long already, whatever follows; and long names of columns come again with every row.
+        if row.len() > limits.text_chars.saturating_mul(4) {
+            return;
+        }
+        if !row.is_empty() {
+            row.push(' ');
+        }
+        row.push_str(key);
+        row.push('=');
+        row.push_str(text);
+        if let Target::Field(field) = target {
+            self.set(*field, text.to_owned());
         }
     }
 
@@ -252,6 +311,11 @@ impl Collector {
         Ok(())
     }
 
+    /// From here on, rows are those of a data set.
+    pub(crate) fn is_data_set(&mut self) {
+        data_set::KIND.clone_into(&mut self.snapshot.kind);
+    }
+
     /// Adds a line for a person.
     pub(crate) fn notice(&mut self, notice: String) {
         self.snapshot.notices.push(notice);
@@ -285,6 +349,16 @@ impl Collector {
         {
             let problem = "neither question nor answer".to_owned();
             draft.issues.push((IssueKind::Empty, None, problem));
+        }
+        if self.snapshot.is_data_set() && draft.row.answer.len() > self.limits.text_chars {
+            let chars = draft.row.answer.chars().count();
+            if chars > self.limits.text_chars {
+                let problem = format!(
+                    "the row as a text has {chars} characters, more than {}; leave columns out",
+                    self.limits.text_chars
+                );
+                draft.issues.push((IssueKind::TooLong, None, problem));
+            }
         }
         if let Some(id) = &draft.row.id {
             match self.ids.entry(digest(id)) {

@@ -142,6 +142,7 @@ pub(crate) struct Mapping {
     /// A field and its column; no column switches the field off (`--map id=`).
     given: Vec<(Field, Option<String>)>,
     required: Vec<String>,
+    data_sets: bool,
 }
 
 impl Mapping {
@@ -172,6 +173,7 @@ impl Mapping {
         Ok(Self {
             given,
             required: options.required_columns.clone(),
+            data_sets: options.data_set,
         })
     }
 
@@ -201,6 +203,28 @@ impl Mapping {
                 })
                 .min();
             assignment.0[field as usize] = best.map(|(_, position)| position);
+        }
+        assignment
+    }
+
+    /// Whether a table without questions and answers will do.
+    pub(crate) fn takes_data_sets(&self) -> bool {
+        self.data_sets
+    }
+
+    /// Gives a data set the fields it can have. Other columns than `id` often look like one, and name no single row
+    /// there: the code of a country, the key of a measure.
+    pub(crate) fn assign_data_set(&self, headers: &[impl AsRef<str>]) -> Assignment {
+        let mut assignment = self.assign(headers);
+        let given = |field| self.given.iter().any(|(given, _)| *given == field);
+        if let Some(position) = assignment.position(Field::Id)
+            && !given(Field::Id)
+            && !matches!(
+                &*fold(headers[position].as_ref()),
+                "id" | "ид" | "идентификатор"
+            )
+        {
+            assignment.0[Field::Id as usize] = None;
         }
         assignment
     }
@@ -264,6 +288,16 @@ impl Mapping {
         Ok(())
     }
 
+    /// The error for a file without a question and without an answer.
+    pub(crate) fn no_faq(&self, headers: &[impl AsRef<str>], place: &str) -> SourceError {
+        let error = self.no_question(headers, place);
+        if self.given.is_empty() && !self.data_sets && resembling(headers).is_none() {
+            error.with_hint("; a table without questions is read as a data set with --input FILE")
+        } else {
+            error
+        }
+    }
+
     /// The error for a table without a question and without an answer.
     pub(crate) fn no_question(&self, headers: &[impl AsRef<str>], place: &str) -> SourceError {
         let names = || {
@@ -272,15 +306,7 @@ impl Mapping {
                 .map(AsRef::as_ref)
                 .filter(|name| !name.is_empty())
         };
-        let resembling = names().find(|name| {
-            let name = fold(name);
-            let known = Field::Question.headers();
-            nearest(&name, known.iter().copied()).is_some()
-                || ["вопрос", "question"]
-                    .iter()
-                    .any(|stem| name.contains(stem))
-        });
-        let hint = match resembling {
+        let hint = match resembling(headers) {
             Some(name) => format!("did you mean --map question={:?}", shorten(name)),
             None => "name it with --map question=COLUMN".to_owned(),
         };
@@ -292,6 +318,20 @@ impl Mapping {
             ),
         )
     }
+}
+
+/// A header that may be meant for the question.
+fn resembling(headers: &[impl AsRef<str>]) -> Option<&str> {
+    let mut names = headers.iter().map(AsRef::as_ref);
+    names.find(|name| {
+        let name = fold(name);
+        let known = Field::Question.headers();
+        !name.is_empty()
+            && (nearest(&name, known.iter().copied()).is_some()
+                || ["вопрос", "question"]
+                    .iter()
+                    .any(|stem| name.contains(stem)))
+    })
 }
 
 fn find(column: &str, headers: &[impl AsRef<str>], folded: &[String]) -> Option<usize> {

@@ -74,6 +74,7 @@ impl Delimited {
             choosy: false,
             letters: false,
             strict_width: true,
+            untyped: true,
         };
         let mut table = TableReader::new(shape, &self.mapping, collector, limits);
         let mut reader = reader(
@@ -111,7 +112,7 @@ impl Delimited {
                 headers: Some(headers),
             } => {
                 self.mapping.check(&headers, PLACE)?;
-                Err(self.mapping.no_question(&headers, PLACE))
+                Err(self.mapping.no_faq(&headers, PLACE))
             }
             Finished::NoHeader { headers: None } => Err(match self.options.header_row {
                 Some(row) => SourceError::new(

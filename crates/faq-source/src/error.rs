@@ -49,6 +49,12 @@ impl SourceError {
         self
     }
 
+    /// Says what else can be done.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        self.message.push_str(hint);
+        self
+    }
+
     /// Puts the place in front: readers know the fact, the caller of the reader knows the file.
     pub(crate) fn located(mut self, location: &str) -> Self {
         self.message = format!("{location}: {}", self.message);

@@ -22,6 +22,9 @@ pub struct SourceOptions {
     pub mapping: Vec<(String, String)>,
     /// Further columns that an embed-text recipe names: they must exist, and an error cell in them rejects the row.
     pub required_columns: Vec<String>,
+    /// Read a table that has neither a question nor an answer as a data set, instead of refusing it: each row becomes an
+    /// entry whose answer is the row, `year=2023 indicator=CPI value=121.0`.
+    pub data_set: bool,
 }
 
 /// Opens a source: the reader is chosen by the file's extension, and by its first bytes where the extension is

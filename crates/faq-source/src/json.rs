@@ -55,9 +55,32 @@ impl JsonLines {
         limits: &SourceLimits,
     ) -> Result<SourceSnapshot, SourceError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        match self.pass(bytes, limits, false)? {
+            Pass::Read(snapshot) => Ok(*snapshot),
+            // Only the last record tells that none has a question, so a data set is read twice.
+            Pass::NoQuestion(_) if self.mapping.takes_data_sets() => {
+                match self.pass(bytes, limits, true)? {
+                    Pass::Read(snapshot) => Ok(*snapshot),
+                    Pass::NoQuestion(error) => Err(error),
+                }
+            }
+            Pass::NoQuestion(error) => Err(error),
+        }
+    }
+
+    fn pass(
+        &self,
+        bytes: &[u8],
+        limits: &SourceLimits,
+        data_set: bool,
+    ) -> Result<Pass, SourceError> {
         let mut collector = Collector::new("jsonl", &self.file, limits);
         collector.hold(bytes.len() as u64)?;
+        if data_set {
+            collector.is_data_set();
+        }
         let mut reader = Records {
+            data_set,
             mapping: &self.mapping,
             limits,
             collector,
@@ -85,7 +108,15 @@ impl JsonLines {
     }
 }
 
+/// How reading all records ended.
+enum Pass {
+    Read(Box<SourceSnapshot>),
+    /// No record has a question or an answer.
+    NoQuestion(SourceError),
+}
+
 struct Records<'a> {
+    data_set: bool,
     mapping: &'a Mapping,
     limits: &'a SourceLimits,
     collector: Collector,
@@ -123,7 +154,10 @@ impl Records<'_> {
         mut object: Map<String, Json>,
         draft: &mut Draft,
     ) -> Result<(), SourceError> {
-        let variants = object.remove("variants");
+        let variants = match self.data_set {
+            true => None,
+            false => object.remove("variants"),
+        };
         let metadata = match object.remove("metadata") {
             Some(Json::Object(metadata)) => metadata,
             Some(other) => {
@@ -149,7 +183,10 @@ impl Records<'_> {
             .iter()
             .map(|(key, _)| key.as_str())
             .collect::<Vec<_>>();
-        let assignment = self.mapping.assign(&names);
+        let assignment = match self.data_set {
+            true => self.mapping.assign_data_set(&names),
+            false => self.mapping.assign(&names),
+        };
         for (position, (key, value)) in values.into_iter().enumerate() {
             let target = match assignment.field(position) {
                 Some(field) => Target::Field(field),
@@ -181,9 +218,9 @@ impl Records<'_> {
     ) -> Result<(), SourceError> {
         match value {
             Json::Null => {}
-            Json::String(text) => draft.put(&target, &key, Value::Text(text), self.limits),
+            Json::String(text) => self.value(&target, &key, Value::Text(text), draft),
             other => match MetadataValue::from_json(&other) {
-                Some(value) => draft.put(&target, &key, typed(value), self.limits),
+                Some(value) => self.value(&target, &key, typed(value), draft),
                 None if matches!(target, Target::Metadata { .. }) => {
                     self.refused.insert(key.clone());
                 }
@@ -212,6 +249,14 @@ impl Records<'_> {
         Ok(())
     }
 
+    fn value(&self, target: &Target, key: &str, value: Value, draft: &mut Draft) {
+        if self.data_set {
+            draft.put_data(target, &key.into(), key, value, false, self.limits);
+        } else {
+            draft.put(target, key, value, self.limits);
+        }
+    }
+
     fn variants(&self, variants: Option<Json>, draft: &mut Draft) {
         let wordings = match variants {
             None | Some(Json::Null) => return,
@@ -234,7 +279,7 @@ impl Records<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<SourceSnapshot, SourceError> {
+    fn finish(mut self) -> Result<Pass, SourceError> {
         if self.objects == 0 {
             return Err(match self.first_fault {
                 Some((line, problem)) => SourceError::new(
@@ -248,13 +293,17 @@ impl Records<'_> {
         }
         let keys = self.keys.iter().map(String::as_str).collect::<Vec<_>>();
         self.mapping.check(&keys, PLACE)?;
-        let assignment = self.mapping.assign(&keys);
+        let assignment = match self.data_set {
+            true => self.mapping.assign_data_set(&keys),
+            false => self.mapping.assign(&keys),
+        };
         let fields = [Field::Question, Field::Answer];
-        if fields
-            .iter()
-            .all(|field| assignment.position(*field).is_none())
+        if !self.data_set
+            && fields
+                .iter()
+                .all(|field| assignment.position(*field).is_none())
         {
-            return Err(self.mapping.no_question(&keys, PLACE));
+            return Ok(Pass::NoQuestion(self.mapping.no_faq(&keys, PLACE)));
         }
         if !self.refused.is_empty() {
             let keys = crate::suggest::list(self.refused.iter().map(String::as_str));
@@ -264,7 +313,7 @@ impl Records<'_> {
         let id = assignment
             .position(Field::Id)
             .map(|position| keys[position]);
-        Ok(self.collector.finish(id))
+        Ok(Pass::Read(Box::new(self.collector.finish(id))))
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod collect;
 mod columns;
+mod data_set;
 #[cfg(feature = "csv")]
 mod delimited;
 #[cfg(not(feature = "csv"))]

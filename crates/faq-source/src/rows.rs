@@ -60,6 +60,7 @@ impl Rows {
             choosy: false,
             letters: false,
             strict_width: false,
+            untyped: false,
         };
         let mut table = TableReader::new(shape, &Mapping::new(options)?, collector, limits);
         let header = columns.iter().cloned().map(Value::Text);

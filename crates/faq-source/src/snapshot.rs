@@ -4,12 +4,12 @@ use std::fmt;
 
 use storage_core::Locator;
 
-use crate::{FurtherColumns, SourceError, SourceLimits};
+use crate::{FurtherColumns, SourceError, SourceLimits, data_set};
 
 /// Everything a source held at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SourceSnapshot {
-    /// `xlsx`, `csv`, `jsonl`.
+    /// `xlsx`, `csv`, `jsonl`; `dataset` of any format.
     pub kind: String,
     /// Where it was read from, as the user wrote it.
     pub location: String,
@@ -29,6 +29,12 @@ impl SourceSnapshot {
     /// Rows that could not be taken, with the reason.
     pub fn rejected(&self) -> impl Iterator<Item = &RowIssue> {
         self.issues.iter().filter(|issue| issue.kind.rejects())
+    }
+
+    /// Whether it is a table without questions and answers, whose rows are what there is to find.
+    #[must_use]
+    pub fn is_data_set(&self) -> bool {
+        self.kind == data_set::KIND
     }
 
     /// How many distinct categories the rows name.

@@ -1,10 +1,14 @@
 //! Rows and columns, whichever format they come from: finds the header among the first rows, gives each column its
 //! place, and turns the rows below it into drafts. Rows stream through; only those before the header are held.
 
+use std::sync::Arc;
+
 use storage_core::Locator;
 
 use crate::collect::{Collector, Draft, Target, Value};
 use crate::columns::{Assignment, Field, Mapping};
+use crate::data_set;
+use crate::suggest::list;
 use crate::{IssueKind, SourceError, SourceErrorKind, SourceLimits, SourceSnapshot};
 
 /// How far a header is looked for: a title, a date and a remark stand above it, not a page.
@@ -40,11 +44,15 @@ pub(crate) struct Shape {
     pub(crate) letters: bool,
     /// A row that is longer than the header is broken (CSV), else has cells beside the table (workbook).
     pub(crate) strict_width: bool,
+    /// The format has no types: what a data set's text spells is its value.
+    pub(crate) untyped: bool,
 }
 
 #[derive(Debug)]
 struct Column {
     target: Target,
+    /// Its name, which no other column has.
+    key: Arc<str>,
     label: String,
 }
 
@@ -57,6 +65,8 @@ pub(crate) struct TableReader {
     collector: Collector,
     waiting: Vec<RawRow>,
     columns: Option<Vec<Option<Column>>>,
+    /// The rows are those of a data set.
+    data_set: bool,
     id_column: Option<String>,
     cells: u64,
     used: Vec<bool>,
@@ -77,6 +87,7 @@ impl TableReader {
             collector,
             waiting: Vec::new(),
             columns: None,
+            data_set: false,
             id_column: None,
             cells: 0,
             used: Vec::new(),
@@ -106,7 +117,7 @@ impl TableReader {
         }
         let found = self.fits(&self.mapping.assign(&headers(&row)), &row);
         self.waiting.push(row);
-        if found {
+        if found && !self.mapping.takes_data_sets() {
             return self.start(self.waiting.len() - 1);
         }
         if self.waiting.len() == HEADER_WITHIN {
@@ -158,6 +169,9 @@ impl TableReader {
 
     /// No row has a question: an answer will do, unless the sheet is one of several.
     fn settle(&mut self) -> Result<Flow, SourceError> {
+        if self.mapping.takes_data_sets() {
+            return self.settle_any();
+        }
         if self.shape.choosy || self.shape.header_row.is_some() {
             return Ok(Flow::NoHeader);
         }
@@ -168,6 +182,34 @@ impl TableReader {
         match answers {
             Some(position) => self.start(position),
             None => Ok(Flow::NoHeader),
+        }
+    }
+
+    /// As [`settle`](Self::settle), where a data set will do. Among its rows one may hold the word "question" or "text":
+    /// below what looks like the header, only a row with both fields is one.
+    fn settle_any(&mut self) -> Result<Flow, SourceError> {
+        if self.shape.header_row.is_some() {
+            return Ok(Flow::NoHeader);
+        }
+        let Some(header) = data_set::header(&self.waiting) else {
+            return Ok(Flow::NoHeader);
+        };
+        let assigned = |row: &RawRow, field| {
+            let assignment = self.mapping.assign(&headers(row));
+            assignment.position(field).is_some()
+        };
+        let faq = self.waiting.iter().enumerate().position(|(at, row)| {
+            self.fits(&self.mapping.assign(&headers(row)), row)
+                && (at <= header || assigned(row, Field::Answer))
+        });
+        let faq = faq.or_else(|| {
+            let mut rows = self.waiting.iter().take(header + 1);
+            rows.position(|row| !self.shape.choosy && assigned(row, Field::Answer))
+        });
+        match faq {
+            Some(position) => self.start(position),
+            None if self.shape.choosy => Ok(Flow::NoHeader),
+            None => self.start(header),
         }
     }
 
@@ -185,13 +227,28 @@ impl TableReader {
     fn adopt(&mut self, headers: Vec<String>) -> Result<(), SourceError> {
         let place = &self.shape.place;
         self.mapping.check(&headers, place)?;
-        let assignment = self.mapping.assign(&headers);
+        let mut assignment = self.mapping.assign(&headers);
         if assignment
             .position(Field::Question)
             .or(assignment.position(Field::Answer))
             .is_none()
         {
-            return Err(self.mapping.no_question(&headers, place));
+            if !self.mapping.takes_data_sets() {
+                return Err(self.mapping.no_question(&headers, place));
+            }
+            if !data_set::are_names(headers.iter().map(String::as_str)) {
+                return Err(SourceError::new(
+                    SourceErrorKind::Columns,
+                    format!(
+                        "no names of columns {place} (found: {}); write them into the first row, or say where they are with \
+                         --header-row N",
+                        list(headers.iter().map(String::as_str))
+                    ),
+                ));
+            }
+            assignment = self.mapping.assign_data_set(&headers);
+            self.data_set = true;
+            self.collector.is_data_set();
         }
         let mut keys: Vec<String> = Vec::with_capacity(headers.len());
         let mut columns = Vec::with_capacity(headers.len());
@@ -213,14 +270,15 @@ impl TableReader {
             } else {
                 key.clone()
             };
+            let key: Arc<str> = key.into();
             let target = match assignment.field(position) {
                 Some(field) => Target::Field(field),
                 None => Target::Metadata {
                     required: self.mapping.requires(&key),
-                    key: key.into(),
+                    key: Arc::clone(&key),
                 },
             };
-            columns.push(Some(Column { target, label }));
+            columns.push(Some(Column { target, label, key }));
         }
         self.id_column = assignment
             .position(Field::Id)
@@ -240,6 +298,17 @@ impl TableReader {
             }
             width = position + 1;
             match columns.get(position) {
+                Some(Some(column)) if self.data_set => {
+                    let typed = self.shape.untyped;
+                    draft.put_data(
+                        &column.target,
+                        &column.key,
+                        &column.label,
+                        value,
+                        typed,
+                        &self.limits,
+                    );
+                }
                 Some(Some(column)) => {
                     draft.put(&column.target, &column.label, value, &self.limits);
                 }

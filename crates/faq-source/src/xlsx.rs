@@ -198,7 +198,7 @@ impl Workbook {
             } => {
                 let place = place(name);
                 self.mapping.check(&headers, &place)?;
-                Err(self.mapping.no_question(&headers, &place))
+                Err(self.mapping.no_faq(&headers, &place))
             }
             Finished::NoHeader { headers: None } => Err(match self.options.header_row {
                 Some(row) => SourceError::new(
@@ -231,6 +231,7 @@ impl Workbook {
             choosy,
             letters: true,
             strict_width: false,
+            untyped: false,
         };
         let mut collector = Collector::new("xlsx", &self.file, limits);
         collector.hold(budget.held)?;

@@ -5,12 +5,10 @@
 //! answer is not empty exactly when there is no failure mode: a program that looks at nothing but the answer shows
 //! nothing rather than a guess.
 
-use storage_core::Document;
+use storage_core::{Document, SourceId};
 
 use crate::search::Hit;
 
-/// Prefix of the ids of sources whose rows are rows of a data set.
-const DATASET: &str = "dataset:";
 /// Longest snippet, in characters, the ellipsis included.
 const SNIPPET_CHARS: usize = 240;
 
@@ -77,11 +75,11 @@ pub fn predict(hits: &[Hit], confidence_threshold: Option<f32>) -> Prediction {
     let failure_mode = (!counts(best)).then_some(FailureMode::LowConfidence);
     let answer = match failure_mode {
         Some(_) => String::new(),
-        None if is_dataset_row(&best.document) => {
+        None if best.document.source.is_data_set() => {
             let rows = hits
                 .iter()
                 .filter(|hit| hit.document.source == best.document.source && counts(hit));
-            dataset_answer(rows.map(|hit| &hit.document))
+            data_set_answer(rows.map(|hit| &hit.document))
         }
         None => text(&best.document).to_owned(),
     };
@@ -115,10 +113,6 @@ fn text(document: &Document) -> &str {
     }
 }
 
-fn is_dataset_row(document: &Document) -> bool {
-    document.source.as_str().starts_with(DATASET)
-}
-
 fn is_passage(document: &Document) -> bool {
     document.locator.page.is_some() || document.locator.span.is_some()
 }
@@ -127,7 +121,7 @@ fn is_passage(document: &Document) -> bool {
 /// whole directory, the file's name.
 fn source_name(document: &Document) -> String {
     let source = document.source.as_str();
-    if let Some(file) = source.strip_prefix(DATASET) {
+    if let Some(file) = source.strip_prefix(SourceId::DATA_SET) {
         return match file.rsplit_once('.') {
             Some((stem, _)) if !stem.is_empty() => stem.to_owned(),
             _ => file.to_owned(),
@@ -164,7 +158,7 @@ fn page_or_row(document: &Document) -> Option<u64> {
 }
 
 /// `Grounded answer (rows 0–4): year=2023, indicator=CPI, value=121.0; year=…`, the best row first.
-fn dataset_answer<'a>(rows: impl Iterator<Item = &'a Document>) -> String {
+fn data_set_answer<'a>(rows: impl Iterator<Item = &'a Document>) -> String {
     let mut numbers = Vec::new();
     let mut texts: Vec<String> = Vec::new();
     for document in rows {

@@ -76,6 +76,17 @@ name!(
     SourceId,
     "source id"
 );
+impl SourceId {
+    /// How the ids of data sets begin: their rows are rows of a table, neither entries with an answer nor passages.
+    pub const DATA_SET: &str = "dataset:";
+
+    /// Whether its rows are those of a data set.
+    #[must_use]
+    pub fn is_data_set(&self) -> bool {
+        self.as_str().starts_with(Self::DATA_SET)
+    }
+}
+
 name!(
     /// Names one run of one command in the ledger.
     RunId,

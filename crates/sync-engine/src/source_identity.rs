@@ -20,14 +20,18 @@ pub fn source_id(name: &str) -> SourceId {
         .expect("a short name with a prefix and no control characters is valid")
 }
 
-/// The id of a source: of a file, or of a table or query, whose name is no file's.
+/// The id of a source: of a file, of a data set, which is told by it ever after, or of a table or query, whose name is
+/// no file's.
 pub(crate) fn source_id_of(kind: &str, name: &str) -> SourceId {
     let id = source_id(name);
-    match (kind, id.as_str().strip_prefix("file:")) {
-        ("postgres", Some(name)) => SourceId::new(format!("table:{name}"))
-            .expect("a short name with a prefix and no control characters is valid"),
-        _ => id,
-    }
+    let prefix = match kind {
+        "postgres" => "table:",
+        "dataset" => SourceId::DATA_SET,
+        _ => return id,
+    };
+    let name = id.as_str().strip_prefix("file:").unwrap_or_default();
+    SourceId::new(format!("{prefix}{name}"))
+        .expect("a short name with a prefix and no control characters is valid")
 }
 
 /// Finds the stored source that a file continues, or keeps the name of its own. `records` are the hashes of the

@@ -11,7 +11,7 @@ pub(crate) struct SourceArgs {
     /// FAQ file: xlsx, csv, tsv or jsonl
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub(crate) faq_path: Option<String>,
-    /// Data set, the same formats; kept for those who come from INPUT_DATASET
+    /// Data set, the same formats: a table without questions and answers, each row of which is an entry; with them, a FAQ
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub(crate) input: Option<String>,
     /// Rows of a PostgreSQL database instead of a file: a table's name, or a SELECT

@@ -46,6 +46,7 @@ pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
         header_row: settings.header_row,
         mapping: settings.map.clone(),
         required_columns: required,
+        data_set: settings.data_set,
     };
     let mut source = match &settings.from {
         SourceFrom::File(path) => faq_source::open(path, &options)?,
@@ -71,11 +72,16 @@ pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
     let plural = |count: usize, one: &str, many: &str| {
         format!("{count} {}", if count == 1 { one } else { many })
     };
-    tracing::info!(
-        "Found {} across {}",
-        plural(snapshot.rows.len(), "template", "templates"),
-        plural(snapshot.categories(), "category", "categories")
-    );
+    if snapshot.is_data_set() {
+        let rows = plural(snapshot.rows.len(), "row", "rows");
+        tracing::info!("Found a data set of {rows}");
+    } else {
+        tracing::info!(
+            "Found {} across {}",
+            plural(snapshot.rows.len(), "template", "templates"),
+            plural(snapshot.categories(), "category", "categories")
+        );
+    }
     Ok(ReadSource {
         snapshot,
         seconds: started.elapsed().as_secs_f64(),

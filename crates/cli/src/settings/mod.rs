@@ -100,6 +100,8 @@ pub(crate) struct SourceSettings {
     pub(crate) sheet: Option<String>,
     pub(crate) header_row: Option<u32>,
     pub(crate) embed_text: Option<EmbedText>,
+    /// A table without questions will do: it was named by `--input`.
+    pub(crate) data_set: bool,
 }
 
 /// Where the rows of a source come from.
@@ -133,6 +135,7 @@ impl SourceSettings {
     /// The flag that names it, and its value.
     pub(crate) fn flag(&self) -> (&'static str, String) {
         match &self.from {
+            SourceFrom::File(path) if self.data_set => ("--input", path.display().to_string()),
             SourceFrom::File(path) => ("--faq-path", path.display().to_string()),
             SourceFrom::Rows(rows) => ("--source-sql", rows.sql.clone()),
         }

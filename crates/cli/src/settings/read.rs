@@ -283,6 +283,11 @@ pub(super) fn source(
     store: &StoreLocation,
 ) -> Result<Option<SourceSettings>, Failure> {
     let file = source_file(layers)?;
+    let data_set = file.is_some_and(|file| {
+        layers
+            .get(env::INPUT)
+            .is_some_and(|input| input.text == file.text)
+    });
     let from = match (file, layers.get(env::SOURCE_SQL)) {
         (Some(file), Some(rows)) if file.origin.level() == rows.origin.level() => {
             return Err(usage(format!(
@@ -338,6 +343,7 @@ pub(super) fn source(
         sheet: args.sheet.clone(),
         header_row: args.header_row,
         embed_text,
+        data_set,
     }))
 }
 

@@ -179,7 +179,7 @@ fn sources_that_cannot_be_read_say_why() {
         ),
         (
             "a,b\nc,d\n".to_owned(),
-            r#"Columns: f.csv: no question column in the table (columns: "a", "b"); name it with --map question=COLUMN"#,
+            r#"Columns: f.csv: no question column in the table (columns: "a", "b"); name it with --map question=COLUMN; a table without questions is read as a data set with --input FILE"#,
         ),
         (
             "Тема;Вопросы клиентов\nc;d\n".to_owned(),
@@ -329,4 +329,119 @@ fn a_page_for_a_header_is_not_compared_letter_by_letter() {
     );
     // One comparison of a page with each known name would be some gigabytes; ten times what it takes without.
     assert!(begun.elapsed().as_secs() < 5);
+}
+
+fn data_set(text: &str) -> Vec<String> {
+    let options = SourceOptions {
+        data_set: true,
+        ..SourceOptions::default()
+    };
+    shown("data.csv", text, &options)
+}
+
+#[test]
+fn a_table_without_questions_is_a_data_set_when_that_is_asked_for() {
+    let table = "year,indicator,value,note\n2023,CPI,121.0,\n2022,\"GDP, nominal\",1791.4,a = b\n2023,CPI,121.0,\n,,,\n00,x,,\n";
+    assert_eq!(
+        data_set(table),
+        [
+            r#"2 - |  | year=2023 indicator=CPI value=121.0 |  |  | indicator=String("CPI") | value=F64(121.0) | year=I64(2023)"#,
+            r#"3 - |  | year=2022 indicator=GDP, nominal value=1791.4 note=a = b |  |  | indicator=String("GDP, nominal") | note=String("a = b") | value=F64(1791.4) | year=I64(2022)"#,
+            r#"4 - |  | year=2023 indicator=CPI value=121.0 |  |  | indicator=String("CPI") | value=F64(121.0) | year=I64(2023)"#,
+            r#"6 - |  | year=00 indicator=x |  |  | indicator=String("x") | year=String("00")"#,
+        ]
+    );
+    assert_eq!(
+        shown("data.csv", table, &SourceOptions::default()),
+        [
+            r#"Columns: data.csv: no question column in the table (columns: "year", "indicator", "value", "note"); name it with --map question=COLUMN; a table without questions is read as a data set with --input FILE"#
+        ]
+    );
+}
+
+#[test]
+fn a_faq_stays_one_where_a_data_set_would_do() {
+    for text in [
+        "question,answer\nq1,a1\n",
+        "Список,,\n,,\nid,Вопрос,Ответ\n7,q1,a1\n",
+        "a,b,c,d\n1,2,3,4\nquestion,answer\nq1,a1\n",
+        "answer,x\na1,1\n",
+    ] {
+        let expected = shown("data.csv", text, &SourceOptions::default());
+        assert_eq!(data_set(text), expected, "{text}");
+        assert!(expected[0].contains("a1"), "{expected:?}");
+    }
+}
+
+#[test]
+fn the_header_of_a_data_set_is_found() {
+    for (text, expected) in [
+        // A word that heads questions elsewhere is a value here.
+        ("kind,n\nquestion,1\ntitle,2\n", "kind=question n=1"),
+        (
+            "Table 5: prices\n\nyear,n\n2020,1\n2021,\n",
+            "year=2020 n=1",
+        ),
+        // The index that a data frame writes has no name.
+        (",year,n\n0,2020,1\n1,2021,2\n", "year=2020 n=1"),
+        ("n\n1\n", "n=1"),
+        ("a;b\n1;2\n", "a=1 b=2"),
+        ("a,b\n1,\n2,\n3,\n", "a=1"),
+    ] {
+        let found = data_set(text);
+        assert!(
+            found[0].contains(&format!("|  | {expected} |  |")),
+            "{found:?}"
+        );
+    }
+    assert_eq!(
+        data_set("1,2\n3,4\n"),
+        [
+            r#"Columns: data.csv: no names of columns in the table (found: "1", "2"); write them into the first row, or say where they are with --header-row N"#
+        ]
+    );
+    let given = SourceOptions {
+        data_set: true,
+        header_row: Some(2),
+        ..SourceOptions::default()
+    };
+    let found = shown("data.csv", "x,y,z\na,b\n1,2\n", &given);
+    assert!(found[0].starts_with("3 - |  | a=1 b=2 |"), "{found:?}");
+}
+
+#[test]
+fn rows_of_a_data_set_have_the_ids_that_a_column_gives() {
+    let found = data_set("ID,code,category,n\n7,MY,Prices,1\n8,MY,Trade,2\n");
+    assert_eq!(
+        found,
+        [
+            r#"2 7 |  | ID=7 code=MY category=Prices n=1 | Prices |  | ID=I64(7) | category=String("Prices") | code=String("MY") | n=I64(1)"#,
+            r#"3 8 |  | ID=8 code=MY category=Trade n=2 | Trade |  | ID=I64(8) | category=String("Trade") | code=String("MY") | n=I64(2)"#,
+        ]
+    );
+    let given = SourceOptions {
+        data_set: true,
+        ..mapped(&["id=code"])
+    };
+    let found = shown("data.csv", "id,code\n1,a\n2,b\n", &given);
+    assert!(
+        found[0].starts_with("2 a |") && found[1].starts_with("3 b |"),
+        "{found:?}"
+    );
+    let twice = data_set("id,n\n1,1\n1,2\n");
+    assert_eq!(
+        twice[1],
+        r#"! 3 DuplicateId: the id "1" stands in row 2 already"#
+    );
+}
+
+#[test]
+fn a_row_of_a_data_set_is_no_longer_than_a_text() {
+    let wide = "x".repeat(20_000);
+    let found = data_set(&format!("a,b\n{wide},{wide}\n1,2\n"));
+    assert!(found[0].starts_with("3 - |  | a=1 b=2 |"), "{found:?}");
+    assert_eq!(
+        found[1],
+        "! 2 TooLong: the row as a text has 40005 characters, more than 32767; leave columns out"
+    );
 }

@@ -190,7 +190,7 @@ fn columns_are_mapped_and_missed_as_in_a_table() {
         (
             r#"{"q": "x"}"#,
             vec![],
-            r#"Columns: f.jsonl: no question column in the records (columns: "q"); name it with --map question=COLUMN"#,
+            r#"Columns: f.jsonl: no question column in the records (columns: "q"); name it with --map question=COLUMN; a table without questions is read as a data set with --input FILE"#,
         ),
         (
             r#"{"question": "x"}"#,
@@ -259,4 +259,27 @@ fn an_answer_is_not_copied_for_very_many_wordings() {
             "Limit: f.jsonl: reading the source takes more than 208 MiB of memory; split it, or leave columns out"
         ]
     );
+}
+
+#[test]
+fn records_without_questions_are_a_data_set_when_that_is_asked_for() {
+    let options = SourceOptions {
+        data_set: true,
+        ..SourceOptions::default()
+    };
+    let records = r#"{"year": 2023, "indicator": "CPI", "value": 121.0, "tags": ["a", "b"], "none": null}
+{"year": "2022", "more": {"deep": true}, "variants": ["x"]}
+"#;
+    assert_eq!(
+        shown("d.jsonl", records, &options),
+        [
+            r#"1 - |  | indicator=CPI tags=a, b value=121.0 year=2023 |  |  | indicator=String("CPI") | tags=List([String("a"), String("b")]) | value=F64(121.0) | year=I64(2023)"#,
+            r#"2 - |  | more.deep=true variants=x year=2022 |  |  | more.deep=Bool(true) | variants=List([String("x")]) | year=String("2022")"#,
+        ]
+    );
+    let faq = r#"{"year": 2023}
+{"question": "q", "answer": "a"}
+"#;
+    let expected = shown("f.jsonl", faq, &SourceOptions::default());
+    assert_eq!(shown("f.jsonl", faq, &options), expected);
 }

@@ -197,7 +197,7 @@ fn the_header_may_stand_below_a_title() {
     assert_eq!(
         shown("f.xlsx", one_sheet(&far), &SourceOptions::default()),
         [
-            r#"Columns: f.xlsx: no question column in sheet "FAQ" (columns: "x"); name it with --map question=COLUMN"#
+            r#"Columns: f.xlsx: no question column in sheet "FAQ" (columns: "x"); name it with --map question=COLUMN; a table without questions is read as a data set with --input FILE"#
         ]
     );
     let given = SourceOptions {
@@ -257,7 +257,7 @@ fn the_sheet_is_chosen_or_named() {
         ),
         (
             "О файле",
-            r#"Columns: f.xlsx: no question column in sheet "О файле" (columns: "Автор", "Отдел"); name it with --map question=COLUMN"#,
+            r#"Columns: f.xlsx: no question column in sheet "О файле" (columns: "Автор", "Отдел"); name it with --map question=COLUMN; a table without questions is read as a data set with --input FILE"#,
         ),
     ] {
         assert_eq!(
@@ -341,5 +341,33 @@ fn a_number_that_is_none_is_kept_as_text() {
     assert_eq!(
         snapshot.rows[0].metadata["n"],
         MetadataValue::String("inf".to_owned())
+    );
+}
+
+#[test]
+fn a_workbook_without_questions_is_a_data_set_when_that_is_asked_for() {
+    let bytes = book(|book| {
+        let about = book.add_worksheet().set_name("О файле").unwrap();
+        rows(about, 0, &[&["Цены, 2020-2024"]]);
+        let sheet = book.add_worksheet().set_name("Цены").unwrap();
+        rows(
+            sheet,
+            0,
+            &[&["год", "показатель", "значение"], &["", "CPI"]],
+        );
+        sheet.write_number(1, 0, 2023.0).unwrap();
+        sheet.write_number(1, 2, 121.5).unwrap();
+    });
+    let options = SourceOptions {
+        data_set: true,
+        ..with_sheet("Цены")
+    };
+    let snapshot = read("f.xlsx", bytes, &options).unwrap();
+    assert!(snapshot.is_data_set());
+    assert_eq!(
+        lines(&snapshot),
+        [
+            r#"2 - |  | год=2023 показатель=CPI значение=121.5 |  |  | год=I64(2023) | значение=F64(121.5) | показатель=String("CPI")"#
+        ]
     );
 }

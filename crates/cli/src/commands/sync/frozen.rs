@@ -44,6 +44,8 @@ struct PlannedSource {
     sheet: Option<String>,
     header_row: Option<u32>,
     embed_text: Option<String>,
+    #[serde(default)]
+    data_set: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,6 +87,7 @@ impl Body {
             sheet,
             header_row,
             embed_text,
+            data_set,
         } = &request.source;
         let written = plan.rows.iter().map(|row| Line {
             id: row.document.key.document.clone(),
@@ -115,6 +118,7 @@ impl Body {
                 sheet: sheet.clone(),
                 header_row: *header_row,
                 embed_text: embed_text.as_ref().map(|recipe| recipe.as_str().to_owned()),
+                data_set: *data_set,
             },
             policy: request.policy.clone(),
             counts: Counts {
@@ -154,9 +158,11 @@ impl Body {
             sheet,
             header_row,
             embed_text,
+            data_set,
             ..
         } = &self.source;
-        flag("--faq-path", &path.display().to_string());
+        let named = if *data_set { "--input" } else { "--faq-path" };
+        flag(named, &path.display().to_string());
         if collection != "faq" {
             flag("--collection", collection);
         }
@@ -327,6 +333,7 @@ pub(crate) async fn apply(
             sheet: body.source.sheet.clone(),
             header_row: body.source.header_row,
             embed_text,
+            data_set: body.source.data_set,
         },
         policy: body.policy.clone(),
         collection: collection.clone(),
