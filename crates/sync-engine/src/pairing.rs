@@ -2,7 +2,8 @@
 //!
 //! Each step pairs only where the match is unique on both sides, from the surest evidence to the weakest: question
 //! and answer; question, category and subcategory; question; answer and category. An edited question is then a
-//! modified row, not a deleted and a new one, so its id stays.
+//! modified row, not a deleted and a new one, so its id stays. A row of a data set, which has neither, is the one that
+//! stood in its place, if at least half of its columns say the same.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -37,18 +38,18 @@ impl Evidence {
 
 /// Pairs as (incoming, stored) positions; what is in no pair is new, or gone.
 pub(crate) fn pair(incoming: &[&Document], stored: &[&Document]) -> Vec<(usize, usize)> {
-    let incoming: Vec<Evidence> = incoming
+    let incoming_evidence: Vec<Evidence> = incoming
         .iter()
         .map(|document| Evidence::of(document))
         .collect();
-    let stored: Vec<Evidence> = stored
+    let stored_evidence: Vec<Evidence> = stored
         .iter()
         .map(|document| Evidence::of(document))
         .collect();
     let mut left = (vec![true; incoming.len()], vec![true; stored.len()]);
     let mut pairs = Vec::new();
     let mut step = |key: &dyn Fn(&Evidence) -> Option<[ContentHash; 3]>| {
-        let found = unique(&incoming, &left.0, &stored, &left.1, key);
+        let found = unique(&incoming_evidence, &left.0, &stored_evidence, &left.1, key);
         for &(row, other) in &found {
             left.0[row] = false;
             left.1[other] = false;
@@ -65,16 +66,39 @@ pub(crate) fn pair(incoming: &[&Document], stored: &[&Document]) -> Vec<(usize, 
         row.has_answer
             .then_some([row.answer, row.category, row.answer])
     });
+    let place = |row: &&Document| {
+        let place = row
+            .locator
+            .row
+            .map(|number| (row.locator.sheet.clone(), number));
+        place.filter(|_| row.source.is_data_set())
+    };
+    let in_place = unique(incoming, &left.0, stored, &left.1, &place);
+    pairs.extend(
+        in_place
+            .into_iter()
+            .filter(|(row, other)| half_equal(incoming[*row], stored[*other])),
+    );
     pairs
 }
 
+/// Whether at least half of the columns of either row are in the other too, with the same value.
+fn half_equal(left: &Document, right: &Document) -> bool {
+    let equal = left
+        .metadata
+        .iter()
+        .filter(|(column, value)| right.metadata.get(*column) == Some(*value))
+        .count();
+    equal > 0 && equal * 2 >= left.metadata.len().max(right.metadata.len())
+}
+
 /// Pairs of rows whose key occurs exactly once on either side.
-fn unique<K: Hash + Eq>(
-    incoming: &[Evidence],
+fn unique<T, K: Hash + Eq>(
+    incoming: &[T],
     incoming_left: &[bool],
-    stored: &[Evidence],
+    stored: &[T],
     stored_left: &[bool],
-    key: &dyn Fn(&Evidence) -> Option<K>,
+    key: &dyn Fn(&T) -> Option<K>,
 ) -> Vec<(usize, usize)> {
     let mut seen: HashMap<K, (Once, Once)> = HashMap::new();
     for (position, row) in incoming
