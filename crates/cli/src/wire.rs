@@ -3,6 +3,7 @@
 mod eval;
 mod import;
 mod index;
+mod lint;
 mod read_from;
 mod stores;
 
@@ -15,6 +16,7 @@ use sync_engine::{FailedRow, SyncMode, SyncReport};
 pub(crate) use eval::{Eval, Flips, Group, Miss};
 pub(crate) use import::{Import, Rollback};
 pub(crate) use index::{Indexes, Tried, Tuning};
+pub(crate) use lint::Lint;
 pub(crate) use read_from::ReadFrom;
 pub(crate) use wire::{Hit, Model, Search, SearchMilliseconds, time};
 

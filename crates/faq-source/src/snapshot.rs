@@ -37,6 +37,12 @@ impl SourceSnapshot {
         self.kind == data_set::KIND
     }
 
+    /// How many entries: rows without further wordings of their question.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.rows.iter().filter(|row| row.chunk == 0).count()
+    }
+
     /// How many distinct categories the rows name.
     #[must_use]
     pub fn categories(&self) -> usize {

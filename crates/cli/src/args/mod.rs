@@ -2,6 +2,7 @@
 
 mod import;
 mod index;
+mod lint;
 mod model;
 mod serve;
 mod sync;
@@ -17,6 +18,7 @@ pub(crate) use import::{
     ImportArgs, ImportChromaArgs, ImportCommand, ImportFaissArgs, ImportVectorsArgs, RollbackArgs,
 };
 pub(crate) use index::{IndexBuildArgs, IndexCommand, IndexTuneArgs};
+pub(crate) use lint::LintArgs;
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
 pub(crate) use serve::{KeyCommand, KeyRole, ServeArgs};
 pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
@@ -185,6 +187,8 @@ pub(crate) enum Command {
     /// Check the store, and with --faq-path the source against it
     #[command(alias = "verify")]
     Validate(ValidateArgs),
+    /// Look through a source before money is spent: duplicates, contradictions, slips; exit code 4 if anything is found
+    Lint(Box<LintArgs>),
     /// Find the entries that answer a question
     Search(SearchArgs),
     /// Find the entries that are nearest to a stored one; no embedder is needed
@@ -255,6 +259,7 @@ impl Command {
             Self::Sync(_) => "sync",
             Self::Apply(_) => "apply",
             Self::Validate(_) => "validate",
+            Self::Lint(_) => "lint",
             Self::Search(_) => "search",
             Self::Similar(_) => "similar",
             Self::Serve(_) => "serve",

@@ -12,6 +12,7 @@ pub(crate) mod eval;
 mod import;
 mod index;
 mod key;
+mod lint;
 mod migrate;
 mod model;
 mod reference;
@@ -80,6 +81,7 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Sync(args) => sync::run(app, args, sync::Entrance::Sync).await,
         Command::Apply(args) => apply::run(app, args).await,
         Command::Validate(args) => validate::run(app, args).await,
+        Command::Lint(args) => lint::run(app, args),
         Command::Search(args) => search::run(app, args).await,
         Command::Similar(args) => search::similar(app, args).await,
         Command::Status => status::run(app).await,

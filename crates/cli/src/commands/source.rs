@@ -29,13 +29,8 @@ pub(crate) fn named(app: &App, args: &SourceArgs) -> Result<SourceSettings, Fail
     })
 }
 
-/// Reads the source and tells what was noticed.
-pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
-    let started = Instant::now();
-    match &settings.from {
-        SourceFrom::File(_) => tracing::info!("Loading FAQ database..."),
-        SourceFrom::Rows(_) => tracing::info!("Loading the catalogue..."),
-    }
+/// Reads the source; what was noticed is in what is read.
+pub(crate) fn read_silently(settings: &SourceSettings) -> Result<SourceSnapshot, Failure> {
     let required = settings
         .embed_text
         .iter()
@@ -52,7 +47,17 @@ pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
         SourceFrom::File(path) => faq_source::open(path, &options)?,
         SourceFrom::Rows(rows) => parts::catalogue(rows, options)?,
     };
-    let snapshot = source.read(&SourceLimits::default())?;
+    Ok(source.read(&SourceLimits::default())?)
+}
+
+/// Reads the source and tells what was noticed.
+pub(crate) fn read(settings: &SourceSettings) -> Result<ReadSource, Failure> {
+    let started = Instant::now();
+    match &settings.from {
+        SourceFrom::File(_) => tracing::info!("Loading FAQ database..."),
+        SourceFrom::Rows(_) => tracing::info!("Loading the catalogue..."),
+    }
+    let snapshot = read_silently(settings)?;
     for notice in &snapshot.notices {
         tracing::info!("{notice}");
     }

@@ -16,6 +16,10 @@ use crate::settings::{EmbedderSettings, Provider};
 /// Where Ollama listens unless it is told otherwise.
 const OLLAMA: &str = "http://localhost:11434";
 
+/// The model of seed installations; whoever uses another one names it.
+const OPENAI_MODEL: &str = "bge-m3";
+const OLLAMA_MODEL: &str = "nomic-embed-text";
+
 /// The provider that was chosen, without calling it.
 pub(crate) fn build(
     settings: &EmbedderSettings,
@@ -37,9 +41,10 @@ pub(crate) fn build(
                 let message = "no address of the embedding API; set EMBEDDING_BASE_URL, such as https://HOST/v1";
                 EmbedError::new(EmbedErrorKind::Configuration, message)
             })?;
-            // The model of seed installations; whoever uses another one names it.
             Ok(Arc::new(OpenAiEmbedder::new(http(
-                settings, base_url, "bge-m3",
+                settings,
+                base_url,
+                OPENAI_MODEL,
             ))?))
         }
         Provider::Ollama => {
@@ -50,10 +55,27 @@ pub(crate) fn build(
             Ok(Arc::new(OllamaEmbedder::new(http(
                 settings,
                 base_url,
-                "nomic-embed-text",
+                OLLAMA_MODEL,
             ))?))
         }
     }
+}
+
+/// The model that the settings name and the tokens it reads at most, where that is known without asking anybody.
+pub(crate) fn token_limit(settings: &EmbedderSettings) -> Option<(String, u64)> {
+    let name = match (settings.provider, &settings.model) {
+        (Provider::Local, _) => return local::token_limit(settings),
+        (Provider::Hash, _) => return None,
+        (_, Some(name)) => name.as_str(),
+        (Provider::OpenAi, None) => OPENAI_MODEL,
+        (Provider::Ollama, None) => OLLAMA_MODEL,
+    };
+    let limit = match name.rsplit('/').next().unwrap_or(name) {
+        "text-embedding-3-small" | "text-embedding-3-large" | "text-embedding-ada-002" => 8191,
+        "bge-m3" => 8192,
+        _ => return None,
+    };
+    Some((name.to_owned(), limit))
 }
 
 /// A model in this process has the width it was trained with: a shorter vector of it would be another model's.

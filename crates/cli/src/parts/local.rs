@@ -46,6 +46,12 @@ pub(crate) fn build(
     }))
 }
 
+/// The model that the settings name and the tokens it reads.
+pub(crate) fn token_limit(settings: &EmbedderSettings) -> Option<(String, u64)> {
+    let model = chosen(settings).ok()?;
+    Some((model.name.to_owned(), model.max_tokens as u64))
+}
+
 /// The model that the settings name, else the default.
 fn chosen(settings: &EmbedderSettings) -> Result<&'static KnownModel, EmbedError> {
     settings.model.as_deref().map_or(Ok(KNOWN[0]), find)

@@ -35,6 +35,10 @@ pub(crate) fn workshop(_settings: &EmbedderSettings) -> Option<(PathBuf, &'stati
     None
 }
 
+pub(crate) fn token_limit(_settings: &EmbedderSettings) -> Option<(String, u64)> {
+    None
+}
+
 fn absent() -> EmbedError {
     EmbedError::new(
         EmbedErrorKind::Unsupported,

@@ -74,7 +74,7 @@ use crate::settings::StoreLocation;
 pub(crate) use chroma::open as open_chroma;
 
 pub(crate) use catalogue::{EMBED_TEXT as CATALOGUE_EMBED_TEXT, open as catalogue};
-pub(crate) use embedder::build as embedder;
+pub(crate) use embedder::{build as embedder, token_limit};
 pub(crate) use faiss::open as open_faiss;
 pub(crate) use local::{
     AVAILABLE as LOCAL_MODEL, at_hand as weights_at_hand, fetch as fetch_model,

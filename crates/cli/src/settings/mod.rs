@@ -462,6 +462,7 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
             flags.push((env::BATCH_SIZE, args.batch_size.clone()));
             flags.push((env::CONCURRENCY, args.concurrency.clone()));
         }
+        Command::Lint(args) => flags.push((env::FAQ_PATH, args.file.clone())),
         Command::Eval(args) => flags.push((env::BATCH_SIZE, args.batch_size.clone())),
         _ => {}
     }
@@ -478,6 +479,7 @@ fn command_flags(command: &Command) -> (Option<&SourceArgs>, Option<&SyncArgs>) 
         Command::Validate(args) => (Some(&args.source), None),
         Command::Doctor(args) => (Some(&args.source), None),
         Command::Serve(args) => (Some(&args.source), None),
+        Command::Lint(args) => (Some(&args.source), None),
         _ => (None, None),
     }
 }

@@ -1,0 +1,46 @@
+//! What `lint` found, as programs see it.
+
+use std::collections::BTreeMap;
+
+use faq_source::{Finding, SourceSnapshot};
+use serde::Serialize;
+
+/// `lint --json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Lint<'a> {
+    source: &'a str,
+    /// Rows that were read; those left out are among the findings.
+    rows: usize,
+    findings: Vec<Line<'a>>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    kind: &'static str,
+    sheet: Option<&'a str>,
+    row: Option<u64>,
+    column: Option<&'a str>,
+    id: Option<&'a str>,
+    message: &'a str,
+}
+
+impl<'a> Lint<'a> {
+    pub(crate) fn of(snapshot: &'a SourceSnapshot, findings: &'a [Finding]) -> Self {
+        let lines = findings.iter().map(|finding| Line {
+            kind: finding.kind.as_str(),
+            sheet: finding.locator.sheet.as_deref(),
+            row: finding.locator.row,
+            column: finding.column.as_deref(),
+            id: finding.id.as_deref(),
+            message: &finding.message,
+        });
+        let counts = faq_source::counts(findings).into_iter();
+        Self {
+            source: &snapshot.location,
+            rows: snapshot.entries(),
+            findings: lines.collect(),
+            counts: counts.map(|(kind, count)| (kind.as_str(), count)).collect(),
+        }
+    }
+}
