@@ -96,7 +96,8 @@ impl ChildProcess {
                 ),
             ));
         };
-        let answer = answer.map_err(|error| broke_off("its answer broke off").with_source(error))?;
+        let answer =
+            answer.map_err(|error| broke_off("its answer broke off").with_source(error))?;
         if answer.len() as u64 > most {
             return Err(SourceError::new(
                 SourceErrorKind::Limit,
@@ -138,7 +139,10 @@ fn ended(status: ExitStatus, limits: &DocumentLimits) -> SourceError {
         use std::os::unix::process::ExitStatusExt;
         const OUT_OF_TIME: [i32; 2] = [24, 9];
         const BROKEN: [i32; 2] = [6, 11];
-        if status.signal().is_some_and(|signal| OUT_OF_TIME.contains(&signal)) {
+        if status
+            .signal()
+            .is_some_and(|signal| OUT_OF_TIME.contains(&signal))
+        {
             return SourceError::new(
                 SourceErrorKind::Limit,
                 format!(
@@ -147,7 +151,10 @@ fn ended(status: ExitStatus, limits: &DocumentLimits) -> SourceError {
                 ),
             );
         }
-        if status.signal().is_some_and(|signal| BROKEN.contains(&signal)) {
+        if status
+            .signal()
+            .is_some_and(|signal| BROKEN.contains(&signal))
+        {
             return SourceError::new(
                 SourceErrorKind::Format,
                 format!(
@@ -178,7 +185,10 @@ pub fn serve_one(
     const REQUEST: u64 = 4096;
     let mut input = BufReader::new(input);
     let mut request = Vec::new();
-    input.by_ref().take(REQUEST).read_until(b'\n', &mut request)?;
+    input
+        .by_ref()
+        .take(REQUEST)
+        .read_until(b'\n', &mut request)?;
     let (kind, limits) = wire::asked(&request).ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidData, "the first line is no request")
     })?;

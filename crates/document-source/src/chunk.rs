@@ -222,11 +222,20 @@ fn next_cut(
     let ahead = &seams[first..];
     let farthest = reach(ahead.len(), |at| fits(ahead[at].0, size));
     if farthest == 0 {
-        return within_word(text, start..ahead.first().map_or(end, |(at, _)| *at), size, chunking);
+        return within_word(
+            text,
+            start..ahead.first().map_or(end, |(at, _)| *at),
+            size,
+            chunking,
+        );
     }
     let near = reach(farthest, |at| fits(ahead[at].0, size / 2));
     // Nearer than half the size only if there is no other: a long word follows.
-    let window = if near < farthest { &ahead[near..farthest] } else { &ahead[..farthest] };
+    let window = if near < farthest {
+        &ahead[near..farthest]
+    } else {
+        &ahead[..farthest]
+    };
     let best = window.iter().map(|(_, seam)| *seam).max();
     window
         .iter()
@@ -295,7 +304,9 @@ fn single(character: &str, size: usize, chunking: &Chunking, start: usize) -> us
         .skip(1)
         .take(MOST_CHARACTERS)
         .collect::<Vec<_>>();
-    let fitting = reach(bounds.len(), |at| chunking.fits(&character[..bounds[at]], size));
+    let fitting = reach(bounds.len(), |at| {
+        chunking.fits(&character[..bounds[at]], size)
+    });
     start + bounds[fitting.max(1) - 1]
 }
 
@@ -315,7 +326,10 @@ fn repeated(
     let before = &seams[..seams.partition_point(|(at, _)| *at < start)];
     // From the seam backwards: how many words may be repeated.
     let count = reach(before.len(), |back| {
-        chunking.fits(text[before[before.len() - 1 - back].0..start].trim_end(), overlap)
+        chunking.fits(
+            text[before[before.len() - 1 - back].0..start].trim_end(),
+            overlap,
+        )
     });
     let candidates = &before[before.len() - count..];
     let sentence = candidates.iter().find(|(_, seam)| *seam >= Seam::Sentence);
@@ -324,14 +338,22 @@ fn repeated(
     };
     // Counted together two texts may be more than apart.
     let together = text[*from..end].trim_end();
-    if chunking.fits(together, chunking.size) { *from } else { start }
+    if chunking.fits(together, chunking.size) {
+        *from
+    } else {
+        start
+    }
 }
 
 fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     let part = &text[range.clone()];
     let start = range.start + (part.len() - part.trim_start().len());
     let end = range.end - (part.len() - part.trim_end().len());
-    if start >= end { range.start..range.start } else { start..end }
+    if start >= end {
+        range.start..range.start
+    } else {
+        start..end
+    }
 }
 
 #[cfg(test)]

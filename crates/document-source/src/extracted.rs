@@ -85,6 +85,13 @@ impl TextBuilder {
         }
     }
 
+    /// The title, unless there is one already.
+    pub(crate) fn title_once(&mut self, title: &str) {
+        if self.extracted.title.is_none() {
+            self.title(title);
+        }
+    }
+
     pub(crate) fn pages(&mut self, pages: u32) {
         self.extracted.pages = Some(pages);
     }
@@ -116,7 +123,8 @@ impl TextBuilder {
     /// Leaves the headings of that level and below. One with nothing under it would be lost, so it becomes text.
     fn close(&mut self, level: u8) -> Result<(), SourceError> {
         let within = self.headings.last().is_some_and(|(last, _)| *last >= level);
-        if within && !self.filled
+        if within
+            && !self.filled
             && let Some((_, bare)) = self.headings.pop()
         {
             self.block(&bare)?;

@@ -67,7 +67,10 @@ pub(crate) fn extract(
         return Err(too_large(limits.file_bytes));
     }
     if bytes.trim_ascii().is_empty() {
-        return Err(SourceError::new(SourceErrorKind::Empty, "the file is empty"));
+        return Err(SourceError::new(
+            SourceErrorKind::Empty,
+            "the file is empty",
+        ));
     }
     let kind = DocumentKind::of(name, bytes).ok_or_else(|| {
         SourceError::new(
@@ -78,10 +81,12 @@ pub(crate) fn extract(
     let extracted = extraction.extract(kind, bytes, limits)?;
     if extracted.text.is_empty() && extracted.failed.is_empty() {
         let fact = match extracted.pages {
-            Some(1) => "no text layer on its only page: it is scanned; run: ocrmypdf IN OUT".to_owned(),
-            Some(pages) => format!(
-                "no text layer on pages 1-{pages}: they are scanned; run: ocrmypdf IN OUT"
-            ),
+            Some(1) => {
+                "no text layer on its only page: it is scanned; run: ocrmypdf IN OUT".to_owned()
+            }
+            Some(pages) => {
+                format!("no text layer on pages 1-{pages}: they are scanned; run: ocrmypdf IN OUT")
+            }
             None => "there is no text in it".to_owned(),
         };
         return Err(SourceError::new(SourceErrorKind::Empty, fact));
@@ -140,7 +145,10 @@ pub(crate) fn append(
                 ..Locator::default()
             },
             column: None,
-            problem: format!("page {} of {id} cannot be read: {}", page.page, page.problem),
+            problem: format!(
+                "page {} of {id} cannot be read: {}",
+                page.page, page.problem
+            ),
         });
     }
     for chunk in chunks(&text, &pieces, &options.chunking) {

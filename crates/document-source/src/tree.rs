@@ -13,9 +13,9 @@ use faq_source::{
 };
 use storage_core::Locator;
 
+use crate::Extraction;
 use crate::limits::{bytes as size, over};
 use crate::rows::{self, DocumentOptions, KIND};
-use crate::Extraction;
 use walk::{Found, Root};
 
 pub use walk::is_pattern;
@@ -75,7 +75,10 @@ impl FaqSource for Documents {
             documents,
             notices,
             issues,
-        } = self.root.find(&options.limits).map_err(|error| self.located(error))?;
+        } = self
+            .root
+            .find(&options.limits)
+            .map_err(|error| self.located(error))?;
         snapshot.notices = notices;
         snapshot.issues = issues;
         if documents.is_empty() && snapshot.issues.is_empty() {
@@ -108,11 +111,17 @@ impl FaqSource for Documents {
                 .map(|row| (row.answer.len() + row.question.len() + id.len()) as u64 + ROW)
                 .sum::<u64>();
             let refusal = if text > options.limits.all_text_bytes {
-                format!("the documents hold more than {} of text", size(options.limits.all_text_bytes))
+                format!(
+                    "the documents hold more than {} of text",
+                    size(options.limits.all_text_bytes)
+                )
             } else if snapshot.rows.len() as u64 > limits.rows {
                 format!("the documents make more than {} chunks", limits.rows)
             } else if held > limits.memory_bytes {
-                format!("the chunks take more than {} of memory", size(limits.memory_bytes))
+                format!(
+                    "the chunks take more than {} of memory",
+                    size(limits.memory_bytes)
+                )
             } else {
                 continue;
             };
@@ -167,7 +176,9 @@ fn load(path: &PathBuf, most: u64) -> Result<Vec<u8>, SourceError> {
     if file.metadata().is_ok_and(|data| data.len() > most) {
         return Err(rows::too_large(most));
     }
-    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.len() as u64 > most {
         return Err(rows::too_large(most));
     }

@@ -178,7 +178,12 @@ pub(super) fn answer(answer: &[u8], limits: &DocumentLimits) -> Result<Extracted
         pieces,
         title: text.title.map(|title| line(&title)),
         pages: text.pages,
-        notices: text.notices.iter().take(NOTICES).map(|notice| line(notice)).collect(),
+        notices: text
+            .notices
+            .iter()
+            .take(NOTICES)
+            .map(|notice| line(notice))
+            .collect(),
         failed: text
             .failed
             .into_iter()
@@ -192,5 +197,8 @@ pub(super) fn answer(answer: &[u8], limits: &DocumentLimits) -> Result<Extracted
 
 /// A line that is safe to show: no controls, and not longer than a person reads.
 fn line(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(LINE).collect()
+    text.chars()
+        .filter(|char| !char.is_control())
+        .take(LINE)
+        .collect()
 }

@@ -14,7 +14,8 @@ use crate::{DocumentKind, DocumentLimits};
 /// Whether a path is a pattern: it has a wildcard, and no file or directory is called so.
 #[must_use]
 pub fn is_pattern(path: &Path) -> bool {
-    path.to_str().is_some_and(|text| text.contains(WILDCARDS)) && fs::symlink_metadata(path).is_err()
+    path.to_str().is_some_and(|text| text.contains(WILDCARDS))
+        && fs::symlink_metadata(path).is_err()
 }
 
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
@@ -70,12 +71,16 @@ impl Root {
     pub(super) fn name(&self) -> String {
         let last = |path: &Path| {
             let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = absolute
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
             name.unwrap_or_else(|| "/".to_owned())
         };
         match self {
             Self::File(path) | Self::Directory(path) => last(path),
-            Self::Pattern { directory, pattern, .. } => format!("{}/{pattern}", last(directory)),
+            Self::Pattern {
+                directory, pattern, ..
+            } => format!("{}/{pattern}", last(directory)),
         }
     }
 
@@ -100,7 +105,10 @@ fn pattern(path: &Path) -> Result<Root, SourceError> {
     let mut directory = PathBuf::new();
     let mut rest = PathBuf::new();
     for part in path.components() {
-        let wild = part.as_os_str().to_str().is_some_and(|text| text.contains(WILDCARDS));
+        let wild = part
+            .as_os_str()
+            .to_str()
+            .is_some_and(|text| text.contains(WILDCARDS));
         if wild || !rest.as_os_str().is_empty() {
             rest.push(part);
         } else {
@@ -199,7 +207,10 @@ impl<'a> Walk<'a> {
                 // Which documents are in it nobody knows: without an id, none of the stored ones goes for missing.
                 self.issue(
                     None,
-                    format!("the directory {} does not open: {error}", relative.display()),
+                    format!(
+                        "the directory {} does not open: {error}",
+                        relative.display()
+                    ),
                 );
                 return Ok(Vec::new());
             }
@@ -219,7 +230,10 @@ impl<'a> Walk<'a> {
                 Err(error) => {
                     self.issue(
                         None,
-                        format!("the directory {} cannot be listed: {error}", relative.display()),
+                        format!(
+                            "the directory {} cannot be listed: {error}",
+                            relative.display()
+                        ),
                     );
                     break;
                 }
@@ -258,7 +272,10 @@ impl<'a> Walk<'a> {
     }
 
     fn file(&mut self, relative: PathBuf) -> Result<(), SourceError> {
-        if self.matcher.is_some_and(|matcher| !matcher.is_match(&relative)) {
+        if self
+            .matcher
+            .is_some_and(|matcher| !matcher.is_match(&relative))
+        {
             return Ok(());
         }
         let Some(id) = id_of(&relative) else {
@@ -270,8 +287,13 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         if DocumentKind::of_name(&id).is_none() {
-            let extension = relative.extension().map(|end| format!(".{}", end.to_string_lossy()));
-            *self.others.entry(extension.unwrap_or_else(|| "no extension".to_owned())).or_default() += 1;
+            let extension = relative
+                .extension()
+                .map(|end| format!(".{}", end.to_string_lossy()));
+            *self
+                .others
+                .entry(extension.unwrap_or_else(|| "no extension".to_owned()))
+                .or_default() += 1;
             return Ok(());
         }
         if self.found.documents.len() >= self.limits.documents {
@@ -301,7 +323,10 @@ impl<'a> Walk<'a> {
             format!("{count} {what}{}", if count == 1 { "" } else { "s" })
         };
         let notices = &mut self.found.notices;
-        notices.push(format!("{} found", plural(self.found.documents.len(), "document")));
+        notices.push(format!(
+            "{} found",
+            plural(self.found.documents.len(), "document")
+        ));
         if self.hidden > 0 {
             notices.push(format!("{} left out: hidden", plural(self.hidden, "name")));
         }
@@ -314,7 +339,9 @@ impl<'a> Walk<'a> {
         let others: usize = self.others.values().sum();
         if others > 0 {
             let kinds = self.others.iter().take(NAMED);
-            let kinds = kinds.map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>();
+            let kinds = kinds
+                .map(|(kind, count)| format!("{kind} {count}"))
+                .collect::<Vec<_>>();
             notices.push(format!(
                 "{} left out: no documents ({})",
                 plural(others, "file"),
