@@ -16,7 +16,8 @@ use storage_core::{
 
 use crate::plan::SyncPlan;
 use crate::{
-    FailedRow, SyncError, SyncErrorKind, SyncMode, SyncPolicy, Target, pairing, source_identity,
+    FailedRow, SyncError, SyncErrorKind, SyncMode, SyncPolicy, Target, UPLOAD, pairing,
+    source_identity,
 };
 
 /// What a store remembers of a collection.
@@ -140,10 +141,18 @@ impl Draft {
             .map(|source| source.id.clone())
             .collect();
         let records = incoming.iter().map(|row| row.record);
-        // What an import brought belongs to nobody who could be continued: it is taken over, row by row.
+        let sent: BTreeSet<&SourceId> = stored
+            .sources
+            .iter()
+            .filter(|source| source.kind == UPLOAD)
+            .map(|source| &source.id)
+            .collect();
+        // What an import brought belongs to nobody who could be continued: it is taken over, row by row. What was sent is
+        // no file that got another name, and continues none.
         let others = stored
             .fingerprints
             .iter()
+            .filter(|row| kind != UPLOAD && !sent.contains(&row.source))
             .filter(|row| !imported.contains(&row.source));
         let id = source_identity::resolve(placeholder, records, &stored.sources, others);
         for row in &mut incoming {
@@ -245,7 +254,7 @@ impl Draft {
             .filter(|(position, _)| own[*position] && !matched[*position])
             .map(|(_, row)| row)
             .collect();
-        if selection.is_everything() {
+        if selection.is_everything() || selection.whole {
             let (kept, deleted): (Vec<_>, Vec<_>) = gone
                 .into_iter()
                 .partition(|row| self.partial || self.protected.contains(&row.key.document));
@@ -301,8 +310,9 @@ impl Draft {
 
     /// Whether a stored row is this source's, or becomes so: all of a document has one owner.
     fn owns(&self, row: &Fingerprint) -> bool {
-        row.source == self.source.id
-            || self.taken_over.contains(&row.key.document) && self.imported.contains(&row.source)
+        let own = row.source == self.source.id
+            || self.taken_over.contains(&row.key.document) && self.imported.contains(&row.source);
+        own && self.policy.selection.spans(&row.key.document)
     }
 
     /// Given ids are identity, within the source. What an import brought under the same id is taken over: a vector that
@@ -316,6 +326,18 @@ impl Draft {
             .map(|(position, row)| ((row.key.document.as_str(), row.key.chunk), position))
             .collect();
         let mut foreign = Vec::new();
+        if self.policy.selection.whole {
+            // All rows of a document are spoken of, not only those of which there is still one.
+            let ids = &self.policy.selection.ids;
+            let stored = self.stored.fingerprints.iter();
+            for row in stored.filter(|row| ids.contains(&row.key.document)) {
+                if self.imported.contains(&row.source) {
+                    self.taken_over.insert(row.key.document.clone());
+                } else if row.source != self.source.id {
+                    foreign.push((row.key.document.clone(), row.source.clone()));
+                }
+            }
+        }
         for row in &mut self.incoming {
             let key = (row.document.key.document.as_str(), row.document.key.chunk);
             let Some(&position) = by_key.get(&key) else {
@@ -334,6 +356,16 @@ impl Draft {
         let Some((id, owner)) = foreign.first() else {
             return Ok(());
         };
+        if self.policy.selection.whole {
+            return Err(SyncError::new(
+                SyncErrorKind::SourceConflict,
+                format!(
+                    "document {id:?} of collection {} belongs to {owner}, and is what that says: send it under another id, \
+                     or into another collection",
+                    self.stored.collection
+                ),
+            ));
+        }
         Err(SyncError::new(
             SyncErrorKind::SourceConflict,
             format!(
@@ -352,7 +384,9 @@ impl Draft {
         let taken = self.matched();
         let mut open: HashMap<RecordHash, Vec<usize>> = HashMap::new();
         for (position, row) in self.stored.fingerprints.iter().enumerate().rev() {
-            if row.source == self.source.id && !taken[position] {
+            // Documents may hold equal texts: one that is sent must not take a row out of another.
+            let spans = self.policy.selection.spans(&row.key.document);
+            if row.source == self.source.id && spans && !taken[position] {
                 open.entry(row.record).or_default().push(position);
             }
         }

@@ -19,6 +19,7 @@ mod pairing;
 mod plan;
 mod policy;
 mod progress;
+mod remove;
 mod report;
 mod run;
 mod source_identity;
@@ -50,6 +51,7 @@ pub use import::{
 pub use plan::{Change, PlannedRow, SyncPlan};
 pub use policy::{DeleteAllowance, Selection, SyncPolicy};
 pub use progress::{NoProgress, Progress};
+pub use remove::{Removed, remove_document};
 pub use report::{FailedRow, PhaseSeconds, SyncMode, SyncReport};
-pub use source_identity::source_id;
+pub use source_identity::{UPLOAD, source_id};
 pub use target::Target;

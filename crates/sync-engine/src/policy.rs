@@ -50,6 +50,9 @@ pub struct Selection {
     pub missing: bool,
     /// Only rows that the store has otherwise than the source. With `missing`, rows of both kinds.
     pub stale: bool,
+    /// What the source says of the documents in `ids` is all there is of them: their other rows go. The source need not
+    /// hold any other document, as one that was sent does not.
+    pub whole: bool,
 }
 
 /// What the store has of a row of the source.
@@ -68,6 +71,12 @@ impl Selection {
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.ids.is_empty() && self.category.is_none() && !self.missing && !self.stale
+    }
+
+    /// Whether a stored row may be touched, or be taken for one of the source's: of documents that come one by one, only
+    /// their own rows.
+    pub(crate) fn spans(&self, document: &str) -> bool {
+        !self.whole || self.ids.contains(document)
     }
 
     /// Whether rows in that state are selected.

@@ -20,13 +20,17 @@ pub fn source_id(name: &str) -> SourceId {
         .expect("a short name with a prefix and no control characters is valid")
 }
 
-/// The id of a source: of a file, of a data set, which is told by it ever after, or of a table or query, whose name is
-/// no file's.
+/// The kind of the source that owns the documents that were sent, one by one.
+pub const UPLOAD: &str = "upload";
+
+/// The id of a source: of a file, of a data set, which is told by it ever after, or of a table, a query or uploads, whose
+/// name is no file's.
 pub(crate) fn source_id_of(kind: &str, name: &str) -> SourceId {
     let id = source_id(name);
     let prefix = match kind {
         "postgres" => "table:",
         "dataset" => SourceId::DATA_SET,
+        UPLOAD => "upload:",
         _ => return id,
     };
     let name = id.as_str().strip_prefix("file:").unwrap_or_default();

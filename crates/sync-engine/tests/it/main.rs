@@ -5,6 +5,7 @@
 )]
 
 mod copy;
+mod documents;
 mod identity;
 mod import;
 mod spending;
