@@ -44,7 +44,10 @@ fn rows_are_found_and_filtered_by_their_values() {
         assert_eq!(found["hits"].as_array().unwrap().len(), rows, "{filter}");
     }
     let exact = place.json(&["validate", "--input", "dosm.csv"]);
-    assert_eq!((&exact["ok"], &exact["coverage"]), (&json!(true), &json!(1.0)));
+    assert_eq!(
+        (&exact["ok"], &exact["coverage"]),
+        (&json!(true), &json!(1.0))
+    );
 }
 
 #[test]
@@ -54,23 +57,38 @@ fn a_changed_row_is_one_text_and_a_new_one_above_moves_the_others_for_nothing() 
     let report = place.json(&["sync", "--input", "dosm.csv"]);
     counts(
         &report,
-        &[("modified", 1), ("deleted", 0), ("unchanged", 4), ("embedded", 1)],
+        &[
+            ("modified", 1),
+            ("deleted", 0),
+            ("unchanged", 4),
+            ("embedded", 1),
+        ],
     );
     // The variable of those who come from elsewhere names it just as well.
     place.set("INPUT_DATASET", "dosm.csv");
     place.write(
         "dosm.csv",
-        TABLE
-            .replace("118.1", "118.2")
-            .replace("2023,CPI,121.0\n2022", "2024,CPI,124.5\n2023,CPI,121.0\n2022"),
+        TABLE.replace("118.1", "118.2").replace(
+            "2023,CPI,121.0\n2022",
+            "2024,CPI,124.5\n2023,CPI,121.0\n2022",
+        ),
     );
     let report = place.json(&["sync"]);
     counts(
         &report,
-        &[("new", 1), ("modified", 0), ("deleted", 0), ("unchanged", 5), ("embedded", 1)],
+        &[
+            ("new", 1),
+            ("modified", 0),
+            ("deleted", 0),
+            ("unchanged", 5),
+            ("embedded", 1),
+        ],
     );
     let again = place.json(&["sync"]);
-    counts(&again, &[("unchanged", 6), ("embedded", 0), ("requests", 0)]);
+    counts(
+        &again,
+        &[("unchanged", 6), ("embedded", 0), ("requests", 0)],
+    );
     let stale = place.run(&["validate", "--input", "dosm.csv"]);
     stale.expect(0);
 }
@@ -95,9 +113,15 @@ fn a_faq_is_asked_for_where_one_is_meant() {
     place
         .run(&["migrate", "--faq-path", "dosm.csv"])
         .expect(2)
-        .says(&["no question column", "is read as a data set with --input FILE"]);
+        .says(&[
+            "no question column",
+            "is read as a data set with --input FILE",
+        ]);
     // The other way round nothing is lost: a table with questions is a FAQ however it is named.
-    place.write("faq.csv", "question,answer\nКак закрыть вклад?,В отделении\n");
+    place.write(
+        "faq.csv",
+        "question,answer\nКак закрыть вклад?,В отделении\n",
+    );
     place.json(&["migrate", "--input", "faq.csv"]);
     let found = place.json(&["search", "Как закрыть вклад?"]);
     assert_eq!(found["hits"][0]["question"], "Как закрыть вклад?");

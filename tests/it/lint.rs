@@ -70,22 +70,33 @@ fn each_finding_has_its_row() {
     let mixed = &report["findings"][7];
     assert_eq!(mixed["column"], "question");
     assert_eq!(mixed["id"], "a9");
-    assert_eq!(mixed["message"], r#""Kарту" has the Latin "K"; "Карту" is meant"#);
+    assert_eq!(
+        mixed["message"],
+        r#""Kарту" has the Latin "K"; "Карту" is meant"#
+    );
     lint(&place, &[]).expect(4).prints(&[
         "row 7   duplicate-id         the id \"a1\" stands in row 2 already",
         "12 findings in 10 rows: ",
     ]);
-    assert!(!place.store().exists(), "a source is looked at without a store");
+    assert!(
+        !place.store().exists(),
+        "a source is looked at without a store"
+    );
 }
 
 #[test]
 fn kinds_are_chosen() {
     let place = place();
-    let only = lint(&place, &["--json", "--only", "html", "--only", "empty-answer"]);
+    let only = lint(
+        &place,
+        &["--json", "--only", "html", "--only", "empty-answer"],
+    );
     assert_eq!(lines(&only.expect(4).json()), ["8 empty-answer", "10 html"]);
     let ignored = lint(&place, &["--json", "--only", "html", "--ignore", "html"]);
     assert_eq!(lines(&ignored.expect(0).json()), [""; 0]);
-    lint(&place, &["--only", "htlm"]).expect(2).says(&["no such kind"]);
+    lint(&place, &["--only", "htlm"])
+        .expect(2)
+        .says(&["no such kind"]);
 }
 
 #[test]
@@ -104,12 +115,18 @@ fn the_reject_file_holds_the_rows_whole_and_harmless() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(place.path("reject.csv")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(place.path("reject.csv"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
     lint(&place, &["--reject", "reject.jsonl"]).expect(4);
     let text = std::fs::read_to_string(place.path("reject.jsonl")).unwrap();
-    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(rows.len(), 10);
     assert_eq!(rows[4]["findings"], "empty-answer, category-typo");
     assert_eq!(rows[0]["metadata"]["note"], "twice");
@@ -121,17 +138,37 @@ fn the_reject_file_holds_the_rows_whole_and_harmless() {
 #[test]
 fn a_source_without_faults_or_that_cannot_be_read() {
     let place = Place::hash();
-    place.write("good.csv", "question,answer\nКак закрыть вклад?,В отделении\n");
-    place.run(&["lint", "good.csv"]).expect(0).prints(&["Nothing found: 1 row read from good.csv"]);
+    place.write(
+        "good.csv",
+        "question,answer\nКак закрыть вклад?,В отделении\n",
+    );
+    place
+        .run(&["lint", "good.csv"])
+        .expect(0)
+        .prints(&["Nothing found: 1 row read from good.csv"]);
     // A file of an earlier run does not stay.
     place.write("reject.jsonl", "old\n");
-    place.run(&["lint", "good.csv", "--reject", "reject.jsonl"]).expect(0);
-    assert_eq!(std::fs::read_to_string(place.path("reject.jsonl")).unwrap(), "");
-    place.run(&["lint", "none.csv"]).expect(2).says(&["no file"]);
+    place
+        .run(&["lint", "good.csv", "--reject", "reject.jsonl"])
+        .expect(0);
+    assert_eq!(
+        std::fs::read_to_string(place.path("reject.jsonl")).unwrap(),
+        ""
+    );
+    place
+        .run(&["lint", "none.csv"])
+        .expect(2)
+        .says(&["no file"]);
     place.run(&["lint"]).expect(2).says(&["no source is named"]);
     place.write("data.csv", "a,b\n1,<br>\n");
-    place.run(&["lint", "data.csv"]).expect(2).says(&["no question column"]);
-    place.run(&["lint", "--input", "data.csv"]).expect(4).prints(&["row 2  html"]);
+    place
+        .run(&["lint", "data.csv"])
+        .expect(2)
+        .says(&["no question column"]);
+    place
+        .run(&["lint", "--input", "data.csv"])
+        .expect(4)
+        .prints(&["row 2  html"]);
 }
 
 /// The bank's own workbook: what is found in it is there.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use storage_core::{
     CopyReport, EmbeddingStore, Generation, RepairReport, SchemaStatus, StoreError, Timestamp,
 };
@@ -28,8 +28,8 @@ pub(crate) fn open_in_memory(_opening: Opening) -> Result<Arc<dyn EmbeddingStore
 
 /// The store's generations as they come to be.
 #[allow(dead_code, reason = "a build without the service follows nothing")]
-pub(crate) fn watch(_path: &Path, _every: Duration) -> BoxStream<'static, Generation> {
-    stream::pending().boxed()
+pub(crate) fn watch(path: &Path, every: Duration) -> BoxStream<'static, Generation> {
+    storage_sqlite::watch(SqliteOptions::file(path), every)
 }
 
 /// Who changes the store at this moment.
