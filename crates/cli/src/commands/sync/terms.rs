@@ -69,6 +69,7 @@ pub(super) fn policy(
             category: words.category.clone(),
             missing: words.missing,
             stale: words.stale,
+            whole: false,
         },
         force_recompute: words.force,
         embed_text,
