@@ -231,6 +231,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// `Unavailable` while somebody else holds it for longer than that.
     async fn workshop(&self, collection: &CollectionName) -> Result<Workshop, ServiceError>;
 
+    /// Whether a source is configured.
+    fn has_source(&self) -> bool;
+
     /// Reads the source that is configured; `None` where none is. Blocking.
     fn source(&self) -> Option<Result<SourceSnapshot, ServiceError>>;
 

@@ -8,11 +8,13 @@
 
 mod backend;
 mod connection;
+mod drift;
 mod guard;
 mod jobs;
 mod keys;
 mod limits;
 mod metrics;
+mod parameters;
 mod problem;
 mod questions;
 mod refresh;
@@ -24,6 +26,7 @@ mod service;
 mod settings;
 mod shapes;
 mod snapshot;
+mod work;
 
 pub use backend::{Backend, ServiceError, ServiceErrorKind, Workshop};
 pub use connection::serve;

@@ -1,14 +1,17 @@
 //! Follows the store: reads every new generation and swaps it in. What cannot be read leaves the last good one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use storage_core::{EmbeddingStore, Generation};
+use storage_core::{CollectionName, EmbeddingStore, Generation};
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::backend::ServiceError;
 use crate::metrics::CollectionLabel;
+use crate::problem::{Code, Problem};
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 
@@ -17,6 +20,72 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A store that says nothing is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// By which a request tells the follower to look now, and hears that it did.
+#[derive(Debug, Default)]
+pub(crate) struct Refresh {
+    nudge: Notify,
+    /// Rebuilds that were asked for.
+    wanted: AtomicU64,
+    tried: watch::Sender<Tried>,
+}
+
+/// How often the store was looked at.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tried {
+    attempts: u64,
+    /// Rebuilds that were done.
+    rebuilt: u64,
+}
+
+impl Service {
+    /// Waits until a collection is served as it is from a generation on. For as long as that takes: the caller knows how
+    /// long it can wait.
+    pub(crate) async fn serves(&self, collection: &CollectionName, generation: Generation) {
+        let mut tried = self.refresh.tried.subscribe();
+        let is_served = || {
+            let current = self.current.load();
+            current.as_ref().is_some_and(|current| {
+                let served = current.collections.get(collection);
+                current.stand_in.is_none()
+                    && served.is_some_and(|served| served.generation >= generation)
+            })
+        };
+        self.refresh.nudge.notify_one();
+        while !is_served() {
+            if tried.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Has everything read anew, whatever generation it is of, and gives what was served before and is served now.
+    pub(crate) async fn rebuilt(&self) -> Result<(Arc<Snapshot>, Arc<Snapshot>), Problem> {
+        let before = self.snapshot()?;
+        let mut tried = self.refresh.tried.subscribe();
+        let wanted = self.refresh.wanted.fetch_add(1, Ordering::SeqCst) + 1;
+        // The attempt that is under way does not count: it may have begun before.
+        let attempts = tried.borrow().attempts + 1;
+        self.refresh.nudge.notify_one();
+        loop {
+            let now = *tried.borrow_and_update();
+            if now.rebuilt >= wanted {
+                return Ok((before, self.snapshot()?));
+            }
+            if now.attempts > attempts
+                && let Some(why) = self.trouble.load().as_deref()
+            {
+                return Err(Problem::new(
+                    Code::StoreUnavailable,
+                    format!("the store cannot be read: {why}"),
+                ));
+            }
+            if tried.changed().await.is_err() {
+                return Err(Problem::internal(&"nobody follows the store"));
+            }
+        }
+    }
+}
 
 /// Reads the store and follows it for ever. The last good index stays in place while the store is away; when it is back
 /// it is read again, without a restart.
@@ -28,17 +97,36 @@ pub async fn follow(service: Arc<Service>) {
     };
     let mut pause = PAUSE;
     loop {
-        match follower.catch_up().await {
-            Ok(()) => {
-                pause = PAUSE;
-                follower.wait().await;
-            }
-            Err(error) => {
-                follower.fail(&error).await;
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+        let service = Arc::clone(&follower.service);
+        let refresh = &service.refresh;
+        let wanted = refresh.wanted.load(Ordering::SeqCst);
+        let anew = wanted > refresh.tried.borrow().rebuilt;
+        let caught_up = follower.catch_up(anew).await;
+        if let Err(error) = &caught_up {
+            follower.fail(error).await;
         }
+        refresh.tried.send_modify(|tried| {
+            tried.attempts += 1;
+            if caught_up.is_ok() {
+                tried.rebuilt = wanted;
+            }
+        });
+        let next = async {
+            if caught_up.is_ok() {
+                follower.wait().await;
+            } else {
+                sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            () = next => {}
+            () = refresh.nudge.notified() => {}
+        }
+        pause = if caught_up.is_ok() {
+            PAUSE
+        } else {
+            (pause * 2).min(LONGEST_PAUSE)
+        };
     }
 }
 
@@ -50,8 +138,11 @@ struct Follower {
 }
 
 impl Follower {
-    /// Reads what is new, if anything is.
-    async fn catch_up(&mut self) -> Result<(), ServiceError> {
+    /// Reads what is new, if anything is, or everything anew.
+    async fn catch_up(&mut self, anew: bool) -> Result<(), ServiceError> {
+        if anew {
+            self.store = None;
+        }
         let store = match &self.store {
             Some(store) => Arc::clone(store),
             None => {
@@ -62,6 +153,7 @@ impl Follower {
         };
         let status = store.status().await?;
         let last = self.service.current.load_full();
+        let last = last.filter(|_| !anew);
         let known = last
             .as_ref()
             .is_some_and(|last| last.stand_in.is_none() && last.status == status);

@@ -25,16 +25,25 @@ fn readers() -> Routes {
         .routes(routes!(routes::search::search))
         .routes(routes!(routes::predict::predict))
         .routes(routes!(routes::models::models))
+        .routes(routes!(routes::vectors::stats))
+        .routes(routes!(routes::vectors::document))
 }
 
 /// Changing what is stored.
 fn writers() -> Routes {
     OpenApiRouter::new()
+        .routes(routes!(routes::jobs::jobs))
+        .routes(routes!(routes::jobs::job))
+        .routes(routes!(routes::vectors::delete))
+        .routes(routes!(routes::vectors::drift))
+        .routes(routes!(routes::vectors::rebuild))
 }
 
 /// Changing what is stored by sending documents or rows.
 fn uploads() -> Routes {
     OpenApiRouter::new()
+        .routes(routes!(routes::documents::upload))
+        .routes(routes!(routes::vectors::sync))
 }
 
 /// Probes and descriptions, for everybody.

@@ -12,6 +12,7 @@ use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::questions::Questions;
+use crate::refresh::Refresh;
 use crate::searches::Searches;
 use crate::settings::ServiceSettings;
 use crate::snapshot::{Served, Snapshot};
@@ -25,6 +26,7 @@ pub struct Service {
     pub(crate) questions: Questions,
     pub(crate) searches: Searches,
     pub(crate) jobs: Jobs,
+    pub(crate) refresh: Refresh,
     /// What is served; `None` before it has been read for the first time.
     pub(crate) current: ArcSwapOption<Snapshot>,
     /// Why what is served is not what the store holds, if so.
@@ -45,6 +47,7 @@ impl Service {
             questions: Questions::new(&settings.limits, Arc::clone(&metrics)),
             searches: Searches::start(settings.search_threads, settings.limits.searches)?,
             jobs: Jobs::new(&settings.limits, Arc::clone(&metrics)),
+            refresh: Refresh::default(),
             current: ArcSwapOption::empty(),
             trouble: ArcSwap::default(),
             places: Semaphore::new(settings.limits.requests),
@@ -121,7 +124,12 @@ impl Service {
     /// Says that no new work is taken: what was accepted is finished.
     pub fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
-        self.jobs.end();
+        self.jobs.end(self.backend.now());
+    }
+
+    /// Waits until no job runs any more: after [`end`](Self::end), the one that ran has stopped.
+    pub async fn idle(&self) {
+        self.jobs.idle().await;
     }
 
     /// Whether it is about to end.

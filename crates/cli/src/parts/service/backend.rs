@@ -155,6 +155,10 @@ impl Backend for Composed {
         })
     }
 
+    fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
     fn source(&self) -> Option<Result<SourceSnapshot, ServiceError>> {
         let read = source::read(self.source.as_ref()?);
         Some(

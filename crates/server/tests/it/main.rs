@@ -1,0 +1,9 @@
+//! The service over a store in memory, called without a socket.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says by panicking what went wrong"
+)]
+
+mod documents;
+mod harness;
+mod vectors;
