@@ -157,6 +157,12 @@ impl Follower {
         let known = last
             .as_ref()
             .is_some_and(|last| last.stand_in.is_none() && last.status == status);
+        if known
+            && let Some(last) = &last
+            && last.lacks_an_embedder()
+        {
+            heal(&self.service, &*store, last).await?;
+        }
         if !known {
             take(&self.service, &*store, last.as_deref(), None).await?;
         }
@@ -223,6 +229,25 @@ impl Follower {
             }
         }
     }
+}
+
+/// Finds embedders for collections that had none, and keeps quiet where there still is none.
+async fn heal(
+    service: &Service,
+    store: &dyn EmbeddingStore,
+    last: &Snapshot,
+) -> Result<(), ServiceError> {
+    let now = Snapshot::load(&*service.backend, store, Some(last), None).await?;
+    let healed = now.collections.values().filter(|served| {
+        let before = last.collections.get(&served.name);
+        served.embedder.is_ok() && before.is_some_and(|before| before.embedder.is_err())
+    });
+    let healed: Vec<&str> = healed.map(|served| served.name.as_str()).collect();
+    if !healed.is_empty() {
+        tracing::info!("questions to {} can be embedded now", healed.join(", "));
+        service.current.store(Some(Arc::new(now)));
+    }
+    Ok(())
 }
 
 /// Reads a generation and serves it.

@@ -42,7 +42,7 @@ pub struct Served {
     /// What is told of the model.
     pub model: Option<wire::Model>,
     /// The rows.
-    pub index: SearchIndex,
+    pub index: Arc<SearchIndex>,
     /// Who owns the rows.
     pub sources: BTreeMap<SourceId, Source>,
     /// Who embeds questions, or why nobody does.
@@ -74,12 +74,12 @@ impl Snapshot {
                             && known.version == collection.active
                     });
                 let served = match known {
-                    Some(known)
-                        if known.calibrated == calibrated(backend, &status, &known.name) =>
-                    {
-                        Arc::clone(known)
+                    Some(known) if known.is_settled(backend, &status) => Arc::clone(known),
+                    known => {
+                        let index = known.map(|known| Arc::clone(&known.index));
+                        let name = &collection.name;
+                        Arc::new(Served::load(backend, store, &status, name, index).await?)
                     }
-                    _ => Arc::new(Served::load(backend, store, &status, &collection.name).await?),
                 };
                 collections.insert(collection.name.clone(), served);
             }
@@ -101,6 +101,13 @@ impl Snapshot {
         .into())
     }
 
+    /// Whether some collection's questions have nobody to embed them.
+    pub(crate) fn lacks_an_embedder(&self) -> bool {
+        self.collections
+            .values()
+            .any(|served| served.embedder.is_err())
+    }
+
     /// The readers' counter.
     #[must_use]
     pub fn generation(&self) -> Generation {
@@ -118,15 +125,24 @@ fn calibrated(
 }
 
 impl Served {
+    /// Whether nothing about it would come out otherwise now: who could not embed then may be able to today.
+    fn is_settled(&self, backend: &dyn Backend, status: &StoreStatus) -> bool {
+        self.embedder.is_ok() && self.calibrated == calibrated(backend, status, &self.name)
+    }
+
     async fn load(
         backend: &dyn Backend,
         store: &dyn EmbeddingStore,
         status: &StoreStatus,
         name: &CollectionName,
+        index: Option<Arc<SearchIndex>>,
     ) -> Result<Self, ServiceError> {
         let found = status.collection(name);
         let version = found.and_then(|found| found.active.clone());
-        let index = SearchIndex::load(store, name, version.as_ref()).await?;
+        let index = match index {
+            Some(index) => index,
+            None => Arc::new(SearchIndex::load(store, name, version.as_ref()).await?),
+        };
         let sources = store.sources(name).await?;
         Ok(Self {
             name: name.clone(),
