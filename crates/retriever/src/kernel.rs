@@ -5,27 +5,44 @@ use storage_core::Embedding;
 use crate::product::Products;
 
 /// A question's vector, scaled to length 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnitQuery(Vec<f32>);
+#[derive(Debug, Clone)]
+pub struct UnitQuery {
+    /// Behind `skipped` others, so that the first lies where vector instructions read fastest.
+    numbers: Vec<f32>,
+    skipped: usize,
+}
+
+impl PartialEq for UnitQuery {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
 
 impl UnitQuery {
     /// Scales a vector.
     #[must_use]
     pub fn new(embedding: &Embedding) -> Self {
-        let (_, inverse) = dot_and_inverse_norm(embedding.as_slice(), embedding.as_slice());
-        Self(
-            embedding
-                .as_slice()
-                .iter()
-                .map(|number| number * inverse)
-                .collect(),
-        )
+        const LINE: usize = 64;
+        let inverse = inverse_norm(embedding.as_slice());
+        let scaled = embedding.as_slice().iter().map(|number| number * inverse);
+        let mut numbers = Vec::<f32>::with_capacity(scaled.len() + LINE / size_of::<f32>());
+        let skipped = numbers
+            .as_ptr()
+            .align_offset(LINE)
+            .min(LINE / size_of::<f32>());
+        numbers.resize(skipped, 0.0);
+        numbers.extend(scaled);
+        Self { numbers, skipped }
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        &self.numbers[self.skipped..]
     }
 
     /// How many numbers it has.
     #[must_use]
     pub fn dimensions(&self) -> usize {
-        self.0.len()
+        self.as_slice().len()
     }
 }
 
@@ -33,7 +50,7 @@ impl UnitQuery {
 /// they were stored, normalised or not.
 #[must_use]
 pub fn cosine(query: &UnitQuery, row: &[f32]) -> f32 {
-    let (dot, inverse) = dot_and_inverse_norm(&query.0, row);
+    let (dot, inverse) = dot_and_inverse_norm(query.as_slice(), row);
     dot * inverse
 }
 
@@ -62,7 +79,7 @@ pub(crate) fn dots_of_rows<const Q: usize>(
     out: &mut [[f32; Q]],
 ) {
     pulp::Arch::new().dispatch(Products {
-        vectors: queries.map(|query| query.0.as_slice()),
+        vectors: queries.map(|query| query.as_slice()),
         numbers,
         rows,
         out,
@@ -121,7 +138,7 @@ mod tests {
                 dots_of_rows([unit], &numbers, &order, &mut alone);
                 for (at, row) in order.iter().enumerate() {
                     let row = rows.clone().nth(*row as usize).unwrap();
-                    let (dot, inverse) = plain(&unit.0, row);
+                    let (dot, inverse) = plain(unit.as_slice(), row);
                     prop_assert_eq!((dot * inverse).to_bits(), cosine(unit, row).to_bits());
                     prop_assert_eq!(inverse.to_bits(), inverse_norm(row).to_bits());
                     prop_assert_eq!(dot.to_bits(), alone[at][0].to_bits());

@@ -9,6 +9,9 @@ use pulp::{Simd, WithSimd};
 /// Independent sums: enough to keep every processor's vector units busy.
 pub(crate) const LANES: usize = 32;
 
+/// How many registers of sums every processor has room for beside what it is multiplying.
+const REGISTERS: usize = 8;
+
 /// Dot products of several vectors with rows of a matrix: `out[n][q]` is that of the `n`th of `rows` and vector `q`.
 pub(crate) struct Products<'a, const Q: usize> {
     pub(crate) vectors: [&'a [f32]; Q],
@@ -40,7 +43,19 @@ impl<const Q: usize> Products<'_, Q> {
         for (row, out) in self.rows.iter().zip(self.out) {
             let start = *row as usize * dimensions;
             let row = &self.numbers[start..start + dimensions];
-            *out = dots::<S, Q, N>(simd, self.vectors, row);
+            if N * Q <= REGISTERS {
+                *out = dots::<S, Q, N>(simd, self.vectors, row);
+                continue;
+            }
+            // The row is at hand in the nearest cache; sums that do not fit into registers would not be.
+            let (pairs, rest) = self.vectors.as_chunks::<2>();
+            let (pairs_out, rest_out) = out.as_chunks_mut::<2>();
+            for (pair, out) in pairs.iter().zip(pairs_out) {
+                *out = dots::<S, 2, N>(simd, *pair, row);
+            }
+            for (vector, out) in rest.iter().zip(rest_out) {
+                [*out] = dots::<S, 1, N>(simd, [vector], row);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod data;
 mod evaluation;
 mod figure;
 mod import;
+mod index;
 mod large;
 mod local;
 mod measure;
@@ -31,11 +32,12 @@ use product::Product;
 type Bench = fn(&Product) -> Result<Vec<Figure>>;
 
 /// What runs when no name is given.
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("api", api::run),
     ("search", search::run),
     ("unchanged", unchanged::run),
     ("large", large::run),
+    ("index", index::run),
     ("switch", switch::run),
     ("seed", seed::run),
     ("import", import::run),
@@ -44,7 +46,7 @@ const BENCHES: [(&str, Bench); 9] = [
 ];
 /// Accuracy instead of speed: runs only when it is named, since it needs data sets and minutes.
 const EVALUATION: &str = "eval";
-const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|switch|seed|import|postgres|local|eval]... [--json FILE] [--data DIR]...";
+const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|index|switch|seed|import|postgres|local|eval]... [--json FILE] [--data DIR]...";
 
 #[derive(Debug, Default)]
 struct Arguments {
@@ -61,6 +63,7 @@ pub(crate) fn main() -> ExitCode {
         [mode, file] if mode == unchanged::READ_MODE => {
             unchanged::read_only(file.as_ref()).map(|()| true)
         }
+        [mode, store] if mode == index::CHILD_MODE => index::child(store.as_ref()).map(|()| true),
         _ => run(arguments),
     };
     match result {

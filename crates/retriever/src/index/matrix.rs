@@ -6,8 +6,8 @@ use storage_core::{Result, StoreError, StoreErrorKind};
 use crate::kernel::inverse_norm;
 
 /// Rows × dimensions as they were stored. The pages come from the system as they are written, so room that is never
-/// used costs nothing, and in large pages where the system has them: at a hundred thousand rows of 1024 numbers that
-/// spares a hundred thousand page faults while loading, and most look-ups of addresses while searching.
+/// used costs nothing, and all of them go back to it when the index does. Large pages are not asked for: with memory in
+/// pieces, as it is on a machine that has run for a while, putting them together took more time than the faults they spare.
 #[derive(Debug, Default)]
 pub(super) struct Matrix {
     numbers: Option<MmapMut>,
@@ -92,10 +92,6 @@ impl Matrix {
         if bytes > 0 {
             let mut room =
                 MmapMut::map_anon(bytes).map_err(|error| no_memory().with_source(error))?;
-            #[cfg(target_os = "linux")]
-            if let Err(error) = room.advise(memmap2::Advice::HugePage) {
-                tracing::debug!(%error, "no large pages for the index");
-            }
             let old = bytemuck::cast_slice(self.numbers());
             room[..old.len()].copy_from_slice(old);
             self.numbers = Some(room);
