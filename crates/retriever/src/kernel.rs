@@ -133,6 +133,17 @@ mod tests {
             let order = [6u32, 0, 3, 5];
             let mut abreast = [[0f32; 4]; 4];
             dots_of_rows([&units[0], &units[1], &units[2], &units[3]], &numbers, &order, &mut abreast);
+            let mut one_by_one = [[0f32; 4]; 4];
+            pulp::WithSimd::with_simd(
+                Products {
+                    vectors: [0, 1, 2, 3].map(|n| units[n].as_slice()),
+                    numbers: &numbers,
+                    rows: &order,
+                    out: &mut one_by_one,
+                },
+                pulp::Scalar,
+            );
+            prop_assert_eq!(abreast.map(|row| row.map(f32::to_bits)), one_by_one.map(|row| row.map(f32::to_bits)));
             let mut alone = [[0f32; 1]; 4];
             for (question, unit) in units.iter().enumerate() {
                 dots_of_rows([unit], &numbers, &order, &mut alone);
