@@ -308,7 +308,7 @@ impl Place {
         self.ended(&taken).await
     }
 
-    /// The chunks that searches find, best first.
+    /// The best chunk of each document that a search finds, best first.
     pub(crate) async fn found(&self, text: &str) -> Vec<String> {
         let body = serde_json::json!({ "text": text, "top_k": 100 });
         let answer = self.post("/search", body.to_string()).await;
@@ -317,6 +317,14 @@ impl Place {
         hits.iter()
             .map(|hit| format!("{}:{}", hit["id"].as_str().unwrap(), hit["chunk"]))
             .collect()
+    }
+
+    /// The chunks of a document.
+    pub(crate) async fn chunks(&self, id: &str) -> Vec<String> {
+        let body = self.get(&format!("/vectors/document/{id}")).await.json();
+        let chunks = body["chunks"].as_array().unwrap().iter();
+        let text = |chunk: &Value| chunk["text_preview"].as_str().unwrap().to_owned();
+        chunks.map(text).collect()
     }
 
     /// How many texts were paid for.
