@@ -69,12 +69,14 @@ pub async fn serve(
     service.end();
     drop(listener);
     tracing::info!("ending: no further connection; what was accepted is answered");
-    if tokio::time::timeout(limits.shutdown_time, open.shutdown())
+    // What was accepted is answered, and a job that runs stores what it has paid for.
+    let all = async { tokio::join!(open.shutdown(), service.idle()) };
+    if tokio::time::timeout(limits.shutdown_time, all)
         .await
         .is_err()
     {
         tracing::warn!(
-            "some connections were still open after {} s",
+            "some connections were still open, or a job still ran, after {} s",
             limits.shutdown_time.as_secs()
         );
     }

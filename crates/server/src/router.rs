@@ -61,7 +61,10 @@ fn figures() -> Routes {
     OpenApiRouter::new().routes(routes!(routes::health::metrics))
 }
 
-fn split() -> ([(Router<Arc<Service>>, Option<Terms>); 5], OpenApi) {
+/// Addresses that are answered under the same terms; none for those that are for everybody.
+type Group = (Router<Arc<Service>>, Option<Terms>);
+
+fn split() -> ([Group; 5], OpenApi) {
     let mut described = OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
