@@ -5,6 +5,7 @@ mod import;
 mod index;
 mod lint;
 mod read_from;
+mod running;
 mod stores;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ pub(crate) use import::{Import, Rollback};
 pub(crate) use index::{Indexes, Tried, Tuning};
 pub(crate) use lint::Lint;
 pub(crate) use read_from::ReadFrom;
+pub(crate) use running::{IndexState, RunningService};
 pub(crate) use wire::{Hit, Model, Search, SearchMilliseconds, time};
 
 pub(crate) use stores::{CopiedCounts, Diff, StoreCopy};
@@ -433,6 +435,9 @@ pub(crate) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) read_from: Option<ReadFrom>,
     pub(crate) degraded: Option<String>,
+    /// With `--service`: whether a running service serves what its store holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<RunningService>,
 }
 
 /// What a run was for, how it ended, and what it cost.

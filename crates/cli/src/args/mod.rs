@@ -22,7 +22,7 @@ pub(crate) use lint::LintArgs;
 pub(crate) use model::{BuildArgs, DeleteArgs, ModelCommand, PromoteArgs};
 pub(crate) use serve::{KeyCommand, KeyRole, ServeArgs};
 pub(crate) use sync::{ApplyArgs, MigrateArgs, SourceArgs, SyncArgs};
-pub(crate) use upkeep::{BackupArgs, CopyArgs, DiffArgs, RepairArgs, RestoreArgs};
+pub(crate) use upkeep::{BackupArgs, CopyArgs, DiffArgs, RepairArgs, RestoreArgs, StatusArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -199,7 +199,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Key(KeyCommand),
     /// Show what the store holds
-    Status,
+    Status(StatusArgs),
     /// Show or apply schema migrations
     #[command(subcommand)]
     Schema(SchemaCommand),
@@ -264,7 +264,7 @@ impl Command {
             Self::Similar(_) => "similar",
             Self::Serve(_) => "serve",
             Self::Key(_) => "key new",
-            Self::Status => "status",
+            Self::Status(_) => "status",
             Self::Schema(_) => "schema",
             Self::Import(command) => command.name(),
             Self::Backup(_) => "backup",

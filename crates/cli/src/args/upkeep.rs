@@ -36,6 +36,19 @@ pub(crate) struct RepairArgs {
     /// Leave out rows whose vector is lost, so that search works at once; the next sync writes them anew
     #[arg(long)]
     pub(crate) drop_unembedded: bool,
+    /// Leave the store as it is, and have the running service at this address build its index anew from it; its key is
+    /// SMART_SUPPORT_API_KEY
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dry_run", "drop_unembedded"])]
+    pub(crate) service: Option<String>,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show also whether the index of the running service at this address agrees with its store, row by row; its key is
+    /// SMART_SUPPORT_API_KEY
+    #[arg(long, value_name = "URL")]
+    pub(crate) service: Option<String>,
 }
 
 /// `copy`.

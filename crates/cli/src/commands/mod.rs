@@ -17,6 +17,7 @@ mod migrate;
 mod model;
 mod reference;
 mod repair;
+mod running;
 mod schema;
 mod search;
 pub(crate) mod serve;
@@ -84,14 +85,14 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Lint(args) => lint::run(app, args),
         Command::Search(args) => search::run(app, args).await,
         Command::Similar(args) => search::similar(app, args).await,
-        Command::Status => status::run(app).await,
+        Command::Status(args) => status::run(app, args).await,
         Command::Schema(command) => schema::run(app, command).await,
         Command::Import(command) => import::run(app, command).await,
         Command::Backup(args) => copies::backup(app, args),
         Command::Restore(args) => copies::restore(app, args),
         Command::Copy(args) => copy::run(app, args).await,
         Command::Diff(args) => diff::run(app, args).await,
-        Command::Repair(args) => repair::run(app, args),
+        Command::Repair(args) => repair::run(app, args).await,
         Command::Eval(args) => eval::run(app, args).await,
         Command::Model(command) => model::run(app, command).await,
         Command::Config(command) => config::run(app, command),

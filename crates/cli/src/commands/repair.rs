@@ -4,7 +4,7 @@ use storage_core::{DamagedRow, RepairReport};
 
 use crate::app::{self, App};
 use crate::args::RepairArgs;
-use crate::commands::copies;
+use crate::commands::{copies, running};
 use crate::exit::{ExitCode, Failure};
 use crate::parts;
 use crate::wire;
@@ -12,7 +12,10 @@ use crate::wire;
 /// How many rows a table names; `--json` and `-v` name all.
 const NAMED: usize = 20;
 
-pub(crate) fn run(app: &App, args: &RepairArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(app: &App, args: &RepairArgs) -> Result<ExitCode, Failure> {
+    if let Some(url) = &args.service {
+        return running::rebuild(app, url).await;
+    }
     let report = parts::repair(
         &app.settings.store,
         &app.opening(),

@@ -97,6 +97,15 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, Failure> {
     Ok(addresses)
 }
 
+/// The key by which a running service is asked: the first that is written out.
+pub(crate) fn own_key(app: &App) -> Result<Option<SecretString>, Failure> {
+    let keys = keys(app, env::SERVICE_KEYS, KeyRole::Admin)?;
+    Ok(keys.into_iter().find_map(|key| match key.known_by {
+        KnownBy::Text(text) => Some(text),
+        KnownBy::Hash(_) => None,
+    }))
+}
+
 /// Keys with spaces or commas between them: a key itself, or `NAME:blake3:HASH`.
 fn keys(app: &App, setting: &'static str, role: KeyRole) -> Result<Vec<ServiceKey>, Failure> {
     /// Below this a key can be guessed over a network.

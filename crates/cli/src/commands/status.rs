@@ -1,11 +1,17 @@
 //! `status`: what a store holds.
 
 use crate::app::App;
+use crate::args::StatusArgs;
+use crate::commands::running;
 use crate::exit::{ExitCode, Failure};
 use crate::parts::{self, Access};
 use crate::wire;
 
-pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(app: &App, args: &StatusArgs) -> Result<ExitCode, Failure> {
+    let service = match &args.service {
+        Some(url) => Some(running::drift(app, url).await?),
+        None => None,
+    };
     let opened = app.open_or_memory(Access::Read, None).await?;
     let status = opened.store.status().await?;
     let bytes = opened.store.bytes().await?;
@@ -33,6 +39,7 @@ pub(crate) async fn run(app: &App) -> Result<ExitCode, Failure> {
             .map(wire::Run::of),
         read_from: opened.store.read_from().await?.map(Into::into),
         degraded: opened.degraded,
+        service,
     };
     print(app, &document);
     app.output.document(&document)?;
@@ -97,6 +104,9 @@ fn print(app: &App, status: &wire::Status) {
                 count.category.as_deref().unwrap_or("(no category)")
             ));
         }
+    }
+    if let Some(service) = &status.service {
+        output.print(format!("\nService     {}: {service}", service.url));
     }
     if let Some(run) = &status.last_run {
         let how = match run.state {

@@ -81,7 +81,7 @@ pub(crate) use local::{
     workshop as fetch_workshop,
 };
 pub(crate) use server::look as look_at_server;
-pub(crate) use service::{hash_key, serve};
+pub(crate) use service::{Question, ask, hash_key, serve};
 pub(crate) use stored_model::StoredModel;
 pub(crate) use vectors::open as open_vectors;
 

@@ -1,6 +1,7 @@
 //! The service: a runtime, a listener, signals, and the backend that it is composed of.
 
 mod backend;
+mod client;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::exit::{ExitCode, Failure, usage};
 use crate::private_file;
 
 use backend::Composed;
+
+pub(crate) use client::{Question, ask};
 
 /// A store that cannot be opened for reasons that time does not mend ends the service; this long is it asked first.
 const FIRST_LOOK: Duration = Duration::from_secs(2);

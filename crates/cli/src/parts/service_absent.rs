@@ -16,6 +16,22 @@ pub(crate) fn hash_key(_key: &SecretString) -> Result<String, Failure> {
     Err(absent())
 }
 
+/// What a running service is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question {
+    Drift,
+    Rebuild,
+}
+
+#[allow(clippy::unused_async, reason = "the twin's shape")]
+pub(crate) async fn ask(
+    _url: &str,
+    _key: Option<&SecretString>,
+    _question: Question,
+) -> Result<Vec<u8>, Failure> {
+    Err(absent())
+}
+
 fn absent() -> Failure {
     usage(
         "this build has no service; build it with its feature: cargo build --release -p cli --features server",
