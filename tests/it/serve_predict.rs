@@ -74,7 +74,7 @@ fn doubt_and_silence_have_names(backend: Backend) {
     service.stop();
     // Nothing is left to be found.
     place.write("faq.jsonl", "");
-    place.json(&["sync", "--faq-path", "faq.jsonl", "--force-delete"]);
+    place.json(&["sync", "--faq-path", "faq.jsonl", "--allow-delete", "2"]);
     let service = Service::start(&place, &[]);
     let silent = service
         .post("/predict", &json!({"query": "Как открыть вклад?"}))

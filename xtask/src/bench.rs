@@ -1,11 +1,11 @@
-//! Owns `cargo xtask bench` and `fixtures`: programs of the integration tests, built and run with what they need.
+//! Owns `cargo xtask bench`, `soak` and `fixtures`: programs of the integration tests, built and run with what they need.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::environment;
+use crate::environment::{self, Environment};
 use crate::migrate;
 use crate::process;
 use crate::test::BINARY_VARIABLE;
@@ -25,6 +25,17 @@ pub(crate) fn bench(workspace: &Workspace, args: &[OsString]) -> Result<ExitCode
         .args(["-p", PACKAGE, "--bin", "bench", "--"])
         .args(args);
     cargo.env(BINARY_VARIABLE, binary);
+    process::become_program(cargo)
+}
+
+/// Runs the program that serves for minutes and watches what grows.
+pub(crate) fn soak(workspace: &Workspace, args: &[OsString]) -> Result<ExitCode> {
+    let binary = Environment::load(workspace, environment::DEFAULT)?.build(workspace, false)?;
+    let mut cargo = workspace.cargo();
+    cargo
+        .args(["run", "--quiet", "-p", PACKAGE, "--bin", "soak", "--"])
+        .args(args)
+        .env(BINARY_VARIABLE, binary);
     process::become_program(cargo)
 }
 

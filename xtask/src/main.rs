@@ -120,6 +120,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Serves for minutes while rows change and questions are asked, and fails when anything grows
+    Soak {
+        /// Arguments for the program: `--minutes N`, `--every SECONDS`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Writes the generated workbooks of fixtures/ anew
     Fixtures {
         /// Arguments for the fixture program
@@ -176,6 +182,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             seconds,
             args,
         } => fuzz::command(&workspace, target.as_deref(), seconds, &args),
+        Command::Soak { args } => bench::soak(&workspace, &args),
         Command::Fixtures { args } => bench::fixtures(&workspace, &args),
         Command::Ci { full, keep_going } => ci::command(&workspace, full, keep_going),
     }

@@ -89,7 +89,7 @@ fn vectors(product: &Product) -> Result<Vec<Figure>> {
     eprintln!("bench: import: writing a matrix of {ROWS} x {DIMENSIONS}");
     let rows = templates(ROWS, WORDS);
     write_items(&items, &rows)?;
-    write_matrix(&matrix)?;
+    write_matrix(&matrix, ROWS)?;
     let (items_name, matrix_name) = (items.display().to_string(), matrix.display().to_string());
     let dimensions = DIMENSIONS.to_string();
     let args = [
@@ -157,7 +157,7 @@ fn vectors(product: &Product) -> Result<Vec<Figure>> {
     ])
 }
 
-fn write_items(path: &Path, rows: &[Template]) -> Result<()> {
+pub(crate) fn write_items(path: &Path, rows: &[Template]) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for (number, row) in rows.iter().enumerate() {
         let line =
@@ -172,11 +172,11 @@ fn id(number: usize) -> String {
     format!("entry-{number:06}")
 }
 
-/// Numbers without a pattern that a disk or a cache could gain from.
-fn write_matrix(path: &Path) -> Result<()> {
+/// Rows of numbers without a pattern that a disk or a cache could gain from.
+pub(crate) fn write_matrix(path: &Path, rows: usize) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for _ in 0..ROWS * DIMENSIONS {
+    for _ in 0..rows * DIMENSIONS {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;

@@ -17,6 +17,7 @@ mod product;
 mod report;
 mod search;
 mod seed;
+mod serve;
 mod switch;
 mod unchanged;
 
@@ -32,7 +33,7 @@ use product::Product;
 type Bench = fn(&Product) -> Result<Vec<Figure>>;
 
 /// What runs when no name is given.
-const BENCHES: [(&str, Bench); 10] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("api", api::run),
     ("search", search::run),
     ("unchanged", unchanged::run),
@@ -41,12 +42,13 @@ const BENCHES: [(&str, Bench); 10] = [
     ("switch", switch::run),
     ("seed", seed::run),
     ("import", import::run),
+    ("serve", serve::run),
     ("postgres", postgres::run),
     ("local", local::run),
 ];
 /// Accuracy instead of speed: runs only when it is named, since it needs data sets and minutes.
 const EVALUATION: &str = "eval";
-const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|index|switch|seed|import|postgres|local|eval]... [--json FILE] [--data DIR]...";
+const USAGE: &str = "usage: cargo xtask bench [api|search|unchanged|large|index|switch|seed|import|serve|postgres|local|eval]... [--json FILE] [--data DIR]...";
 
 #[derive(Debug, Default)]
 struct Arguments {
