@@ -137,3 +137,24 @@ fn a_plan_of_a_data_set_is_carried_out_as_one() {
     let report = place.json(&["apply", "plan.json"]);
     counts(&report, &[("new", 5), ("embedded", 4)]);
 }
+
+#[test]
+fn the_report_that_is_kept_names_the_source() {
+    let place = place();
+    let args = ["migrate", "--input", "dosm.csv", "--metadata-dir", "meta"];
+    place.run(&args).expect(0);
+    let text = std::fs::read_to_string(place.path("meta/smart-support-report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let source = &report["source"];
+    assert_eq!(source["location"], "dosm.csv");
+    assert_eq!(source["kind"], "dataset");
+    assert_eq!(source["rows"], 5);
+    assert_eq!(source["columns"], json!(["indicator", "value", "year"]));
+    let digest = |report: &serde_json::Value| report["source"]["digest"].as_str().unwrap().to_owned();
+    assert_eq!(digest(&report).len(), 64);
+    place.write("dosm.csv", format!("{TABLE}2020,CPI,110.0\n"));
+    assert_ne!(digest(&place.json(&args)), digest(&report));
+    assert_eq!(report["model"]["dimensions"], 1024);
+    assert_eq!(report["total"], 5);
+    assert!(report["seconds"]["total"].is_number());
+}

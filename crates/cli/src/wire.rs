@@ -8,8 +8,10 @@ mod read_from;
 mod running;
 mod stores;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use faq_source::SourceSnapshot;
 use serde::Serialize;
 use storage_core::{CopyReport, DamagedRow, IntegrityReport, RepairReport, RunRecord, StoreStatus};
 use sync_engine::{FailedRow, SyncMode, SyncReport};
@@ -81,6 +83,9 @@ pub(crate) struct Sync {
     pub(crate) coverage: f64,
     pub(crate) validation: Option<Validation>,
     pub(crate) degraded: Option<String>,
+    /// With `--metadata-dir`: what was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<SourceRead>,
     /// With `--dry-run`: distinct texts that would be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) to_embed: Option<usize>,
@@ -90,6 +95,47 @@ pub(crate) struct Sync {
     /// With `--plan-out`: the file that holds the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<String>,
+}
+
+/// A source, as a report that is kept tells of it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SourceRead {
+    pub(crate) location: String,
+    /// `xlsx`, `csv`, `jsonl`, `dataset`, …
+    pub(crate) kind: String,
+    /// Rows that could be read.
+    pub(crate) rows: usize,
+    pub(crate) columns: Vec<String>,
+    /// BLAKE3 of the file's bytes; none where the source is no file.
+    pub(crate) digest: Option<String>,
+}
+
+impl SourceRead {
+    pub(crate) fn of(snapshot: &SourceSnapshot, digest: Option<String>) -> Self {
+        let mut columns: BTreeSet<&str> = BTreeSet::new();
+        for row in &snapshot.rows {
+            let has = |name, value: bool| value.then_some(name);
+            columns.extend(row.metadata.iter().map(|(column, _)| column));
+            // The fields of a data set's row are columns of it already.
+            if !snapshot.is_data_set() {
+                let fields = [
+                    has("id", row.id.is_some()),
+                    has("question", !row.question.is_empty()),
+                    has("answer", !row.answer.is_empty()),
+                    has("category", row.category.is_some()),
+                    has("subcategory", row.subcategory.is_some()),
+                ];
+                columns.extend(fields.into_iter().flatten());
+            }
+        }
+        Self {
+            location: snapshot.location.clone(),
+            kind: snapshot.kind.clone(),
+            rows: snapshot.entries(),
+            columns: columns.into_iter().map(str::to_owned).collect(),
+            digest,
+        }
+    }
 }
 
 /// What a run would take.
@@ -169,6 +215,7 @@ impl Sync {
             degraded: None,
             to_embed: None,
             estimate: None,
+            source: None,
             plan: None,
         }
     }

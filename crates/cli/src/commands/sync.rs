@@ -165,6 +165,15 @@ async fn perform(
     };
     let means = means.follow(app, request, &store.status().await?)?;
     let work = Work::new(app, &request.collection, store, means, degraded, meter);
+    let source = match request.metadata_dir {
+        // A source that is gone or changed by now is none to name by a digest.
+        Some(_) => {
+            let digest = request.source.file().map(frozen::source_digest);
+            let digest = digest.and_then(Result::ok);
+            Some(wire::SourceRead::of(&first.snapshot, digest))
+        }
+        None => None,
+    };
     let mut read_seconds = first.seconds;
     interrupt.enter(Phase::Working);
     let report = work.sync(first, request, policy, &mut read_seconds).await;
@@ -178,7 +187,7 @@ async fn perform(
         tracing::info!("Validating storage integrity");
         Some((work.store.check().await?, started.elapsed().as_secs_f64()))
     };
-    work.finish(request, &report, validation, read_seconds)
+    work.finish(request, &report, validation, read_seconds, source)
         .await
 }
 

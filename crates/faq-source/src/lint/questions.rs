@@ -28,10 +28,16 @@ pub(super) fn check(rows: &[SourceRow], findings: &mut Vec<Finding>) {
         .filter_map(|(position, row)| {
             entry += usize::from(row.chunk == 0);
             let question = fold(&row.question);
+            let words = words(&question);
             (!question.is_empty()).then(|| Asked {
                 row: (position, row),
                 entry,
-                words: words(&question),
+                exact: words
+                    .iter()
+                    .filter(|word| is_exact(word))
+                    .cloned()
+                    .collect(),
+                words,
                 question,
                 answer: fold(&row.answer),
             })
@@ -49,6 +55,8 @@ struct Asked<'a> {
     question: String,
     answer: String,
     words: BTreeSet<String>,
+    /// Those of them that must be the same: numbers and negations.
+    exact: BTreeSet<String>,
 }
 
 fn fold(text: &str) -> String {
@@ -105,7 +113,11 @@ fn alike(asked: &[Asked<'_>], repeated: &BTreeSet<usize>, findings: &mut Vec<Fin
             .filter(|at| seen.insert(**at))
             .take(CANDIDATES)
             .map(|at| &asked[*at])
-            .filter(|earlier| earlier.entry != this.entry && are_alike(&earlier.words, &this.words))
+            .filter(|earlier| {
+                earlier.entry != this.entry
+                    && earlier.exact == this.exact
+                    && are_alike(&earlier.words, &this.words)
+            })
             .peekable();
         let first = alike.peek().copied();
         // With one of them it agrees, so it is a further wording; what contradicts that one is found already.
@@ -137,12 +149,17 @@ fn keys(words: &BTreeSet<String>) -> BTreeSet<String> {
         .collect()
 }
 
+/// Short words that tell two questions apart.
+const TELLING: [&str; 10] = [
+    "не", "нет", "без", "до", "от", "из", "not", "no", "from", "to",
+];
+
+fn is_exact(word: &str) -> bool {
+    TELLING.contains(&word) || word.chars().any(char::is_numeric)
+}
+
 /// The words that carry meaning.
 fn words(question: &str) -> BTreeSet<String> {
-    /// Short words that tell two questions apart.
-    const TELLING: [&str; 10] = [
-        "не", "нет", "без", "до", "от", "из", "not", "no", "from", "to",
-    ];
     /// Longer ones that do not.
     const IDLE: [&str; 24] = [
         "какой",
@@ -174,8 +191,7 @@ fn words(question: &str) -> BTreeSet<String> {
         .split(|char: char| !char.is_alphanumeric())
         .filter(|word| !word.is_empty() && !IDLE.contains(word))
         .filter(|word| {
-            TELLING.contains(word)
-                || word.chars().any(char::is_numeric)
+            is_exact(word)
                 || word.chars().count() > 3
                 // Abbreviations of products tell questions apart, and are short.
                 || word.chars().count() == 3 && !matches!(*word, "как" | "где" | "что" | "кто" | "для" | "или" | "это" | "при" | "она" | "они" | "and" | "for" | "are" | "you" | "his")

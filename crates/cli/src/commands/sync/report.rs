@@ -17,6 +17,7 @@ impl Work<'_> {
         report: &SyncReport,
         validation: Option<(storage_core::IntegrityReport, f64)>,
         read_seconds: f64,
+        source_read: Option<wire::SourceRead>,
     ) -> Result<ExitCode, Failure> {
         let output = self.app.output;
         let mut document = wire::Sync::of(report, self.collection.as_str(), self.describe());
@@ -24,6 +25,7 @@ impl Work<'_> {
         document.degraded.clone_from(&self.degraded);
         document.cost = self.spend.cost(report.tokens);
         document.seconds.read = read_seconds;
+        document.source = source_read;
         if let Some((checks, seconds)) = &validation {
             document.validation = Some(checks.into());
             document.seconds.verify = *seconds;
