@@ -150,7 +150,8 @@ fn the_report_that_is_kept_names_the_source() {
     assert_eq!(source["kind"], "dataset");
     assert_eq!(source["rows"], 5);
     assert_eq!(source["columns"], json!(["indicator", "value", "year"]));
-    let digest = |report: &serde_json::Value| report["source"]["digest"].as_str().unwrap().to_owned();
+    let digest =
+        |report: &serde_json::Value| report["source"]["digest"].as_str().unwrap().to_owned();
     assert_eq!(digest(&report).len(), 64);
     place.write("dosm.csv", format!("{TABLE}2020,CPI,110.0\n"));
     assert_ne!(digest(&place.json(&args)), digest(&report));

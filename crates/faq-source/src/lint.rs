@@ -248,15 +248,18 @@ fn entries(rows: &[SourceRow]) -> impl Iterator<Item = (usize, &SourceRow)> {
 
 /// Rows without a question or without an answer, in a source where others have one.
 fn missing_halves(rows: &[SourceRow], findings: &mut Vec<Finding>) {
-    let halves: [(FindingKind, &str, fn(&SourceRow) -> &str); 2] = [
-        (FindingKind::EmptyQuestion, "question", |row| &row.question),
-        (FindingKind::EmptyAnswer, "answer", |row| &row.answer),
-    ];
-    for (kind, name, half) in halves {
-        if rows.iter().all(|row| half(row).is_empty()) {
+    for (kind, name) in [
+        (FindingKind::EmptyQuestion, "question"),
+        (FindingKind::EmptyAnswer, "answer"),
+    ] {
+        let lacks = |row: &SourceRow| match kind {
+            FindingKind::EmptyQuestion => row.question.is_empty(),
+            _ => row.answer.is_empty(),
+        };
+        if rows.iter().all(lacks) {
             continue;
         }
-        for (position, row) in entries(rows).filter(|(_, row)| half(row).is_empty()) {
+        for (position, row) in entries(rows).filter(|(_, row)| lacks(row)) {
             let message = format!("the {name} is empty");
             findings.push(Finding::new(kind, (position, row), Some(name), message));
         }

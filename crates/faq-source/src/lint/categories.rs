@@ -14,12 +14,12 @@ const TIMES: usize = 3;
 
 /// Looks for rare categories and subcategories that nearly are frequent ones.
 pub(super) fn check(rows: &[SourceRow], findings: &mut Vec<Finding>) {
-    let columns: [(&str, fn(&SourceRow) -> Option<&str>); 2] = [
-        ("category", |row| row.category.as_deref()),
-        ("subcategory", |row| row.subcategory.as_deref()),
-    ];
-    for (column, value) in columns {
-        let mut rows_of: BTreeMap<&str, Vec<(usize, &SourceRow)>> = BTreeMap::new();
+    for column in ["category", "subcategory"] {
+        let value = |row: &SourceRow| match column {
+            "category" => row.category.clone(),
+            _ => row.subcategory.clone(),
+        };
+        let mut rows_of: BTreeMap<String, Vec<(usize, &SourceRow)>> = BTreeMap::new();
         for (position, row) in entries(rows) {
             if let Some(name) = value(row) {
                 rows_of.entry(name).or_default().push((position, row));
@@ -28,7 +28,7 @@ pub(super) fn check(rows: &[SourceRow], findings: &mut Vec<Finding>) {
         let frequent: Vec<(&str, String, usize)> = rows_of
             .iter()
             .filter(|(_, rows)| rows.len() > RARE)
-            .map(|(name, rows)| (*name, folded(name), rows.len()))
+            .map(|(name, rows)| (name.as_str(), folded(name), rows.len()))
             .collect();
         for (name, rows) in rows_of.iter().filter(|(_, rows)| rows.len() <= RARE) {
             let fold = folded(name);

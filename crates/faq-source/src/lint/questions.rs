@@ -4,7 +4,9 @@
 //! words are equal, one slip apart, or forms of one word. Numbers and negations have no likes. So "open a deposit" and
 //! "close a deposit" are two questions, however much of their letters they share.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 
 use storage_core::normalise;
 
@@ -32,11 +34,7 @@ pub(super) fn check(rows: &[SourceRow], findings: &mut Vec<Finding>) {
             (!question.is_empty()).then(|| Asked {
                 row: (position, row),
                 entry,
-                exact: words
-                    .iter()
-                    .filter(|word| is_exact(word))
-                    .cloned()
-                    .collect(),
+                exact: exact(&words),
                 words,
                 question,
                 answer: fold(&row.answer),
@@ -55,8 +53,8 @@ struct Asked<'a> {
     question: String,
     answer: String,
     words: BTreeSet<String>,
-    /// Those of them that must be the same: numbers and negations.
-    exact: BTreeSet<String>,
+    /// Of those that must be the same, numbers and negations: questions with another one need no closer look.
+    exact: u64,
 }
 
 fn fold(text: &str) -> String {
@@ -96,6 +94,8 @@ fn alike(asked: &[Asked<'_>], repeated: &BTreeSet<usize>, findings: &mut Vec<Fin
         }
     }
     let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
+    // By whom each question was looked at last: several words may lead to it.
+    let mut seen = vec![usize::MAX; asked.len()];
     for (at, this) in asked.iter().enumerate() {
         if repeated.contains(&at) {
             continue;
@@ -105,12 +105,11 @@ fn alike(asked: &[Asked<'_>], repeated: &BTreeSet<usize>, findings: &mut Vec<Fin
         // Two questions that are alike have most of their words in common, so one of the rarer half too; the first slip
         // in a word may cost one.
         keys.truncate(keys.len() / 2 + 1);
-        let mut seen = BTreeSet::new();
         let mut alike = keys
             .iter()
             .filter_map(|key| holders.get(key))
             .flatten()
-            .filter(|at| seen.insert(**at))
+            .filter(|other| std::mem::replace(&mut seen[**other], at) != at)
             .take(CANDIDATES)
             .map(|at| &asked[*at])
             .filter(|earlier| {
@@ -153,6 +152,14 @@ fn keys(words: &BTreeSet<String>) -> BTreeSet<String> {
 const TELLING: [&str; 10] = [
     "не", "нет", "без", "до", "от", "из", "not", "no", "from", "to",
 ];
+
+fn exact(words: &BTreeSet<String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for word in words.iter().filter(|word| is_exact(word)) {
+        word.hash(&mut hasher);
+    }
+    hasher.finish()
+}
 
 fn is_exact(word: &str) -> bool {
     TELLING.contains(&word) || word.chars().any(char::is_numeric)
