@@ -13,7 +13,7 @@ pub struct Target {
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self {
             name: "xlsx",
             run: crate::xlsx,
@@ -49,6 +49,22 @@ impl Target {
         Self {
             name: "metadata",
             run: crate::metadata,
+        },
+        Self {
+            name: "pdf",
+            run: crate::pdf,
+        },
+        Self {
+            name: "docx",
+            run: crate::docx,
+        },
+        Self {
+            name: "html",
+            run: crate::html,
+        },
+        Self {
+            name: "markdown",
+            run: crate::markdown,
         },
         Self {
             name: "npy",

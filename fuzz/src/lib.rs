@@ -10,6 +10,7 @@
 )]
 
 mod corpus;
+mod document;
 mod import;
 pub mod mutate;
 mod panics;
@@ -18,6 +19,7 @@ mod source;
 mod store;
 
 pub use corpus::{Target, inputs};
+pub use document::{docx, html, markdown, pdf};
 pub use import::{faiss, hnsw, metadata, npy, pickle};
 pub use panics::{is_contained, own_panics, watch_panics};
 pub use settings::settings;

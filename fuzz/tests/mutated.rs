@@ -16,7 +16,8 @@ use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 use fuzz::mutate::{
-    self, INDEX_WORDS, PICKLE_WORDS, ROW_WORDS, Random, SETTINGS_WORDS, TEXT_WORDS, WORKBOOK_WORDS,
+    self, INDEX_WORDS, MARKUP_WORDS, PDF_WORDS, PICKLE_WORDS, ROW_WORDS, Random, SETTINGS_WORDS,
+    TEXT_WORDS, WORKBOOK_WORDS,
 };
 use fuzz::{Target, inputs};
 
@@ -72,7 +73,7 @@ fn run(name: &str, count: u64, words: &[&[u8]]) {
         let mut random = Random::new(seed ^ round.wrapping_mul(0x0100_0000_01b3));
         let (_, first) = random.pick(&corpus);
         let (_, second) = random.pick(&corpus);
-        let data = if name == "xlsx" {
+        let data = if matches!(name, "xlsx" | "docx") {
             workbook(first, second, words, &mut random)
         } else {
             let mut data = first.clone();
@@ -163,6 +164,27 @@ fn five_hundred_mutated_rows_of_indexes() {
 #[test]
 fn five_hundred_mutated_matrices() {
     run("npy", 500, ROW_WORDS);
+}
+
+/// In process, without the limits of the child that the product reads them in.
+#[test]
+fn five_hundred_mutated_pdfs() {
+    run("pdf", 500, PDF_WORDS);
+}
+
+#[test]
+fn five_hundred_mutated_docx() {
+    run("docx", 500, WORKBOOK_WORDS);
+}
+
+#[test]
+fn five_hundred_mutated_pages() {
+    run("html", 500, MARKUP_WORDS);
+}
+
+#[test]
+fn five_hundred_mutated_markdowns() {
+    run("markdown", 500, MARKUP_WORDS);
 }
 
 #[test]

@@ -72,6 +72,26 @@ fn metadata() {
 }
 
 #[test]
+fn pdf() {
+    replay("pdf");
+}
+
+#[test]
+fn docx() {
+    replay("docx");
+}
+
+#[test]
+fn html() {
+    replay("html");
+}
+
+#[test]
+fn markdown() {
+    replay("markdown");
+}
+
+#[test]
 fn npy() {
     replay("npy");
 }

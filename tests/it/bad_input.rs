@@ -50,7 +50,11 @@ fn a_source_that_cannot_be_used_is_explained() {
         ("nowhere.csv", &[], &["nowhere.csv"]),
         ("fag.csv", &[], &["fag.csv", "did you mean \"faq.csv\""]),
         ("nodir/faq.csv", &[], &["no directory"]),
-        ("folder", &[], &["is a directory"]),
+        (
+            "folder",
+            &[],
+            &["inside.txt cannot be read: the file is empty"],
+        ),
         (
             "good.xlsx",
             &["--sheet", "FAK"],

@@ -18,6 +18,7 @@ mod data_sets;
 mod diff;
 mod dimensions;
 mod doctor;
+mod documents;
 mod estimates;
 mod eval;
 mod features;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::documents::{self, Block};
 use crate::{Entry, workspace};
 
 /// How many templates the FAQ has.
@@ -26,6 +27,60 @@ struct File {
 #[must_use]
 pub fn fixture_path() -> PathBuf {
     workspace().join("fixtures/smart_support_vtb_belarus_faq_final.xlsx")
+}
+
+/// The documents of `fixtures/documents` that are made: their names and bytes.
+#[must_use]
+pub fn made_documents() -> Vec<(&'static str, Vec<u8>)> {
+    let page = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    let pdf = documents::pdf(
+        "Памятка держателя карты",
+        &[
+            page(&[
+                "Памятка держателя карты",
+                "",
+                "Чтобы заблокировать карту, откройте приложение, выберите карту и нажмите",
+                "«Заблокировать». Карта перестаёт работать сразу. Новую карту выпус-",
+                "кают за пять рабочих дней.",
+            ]),
+            page(&[
+                "Лимиты на снятие наличных",
+                "",
+                "Снять наличные можно на сумму до 3 000 рублей в сутки. Лимит",
+                "меняют в приложении или по телефону 240.",
+            ]),
+            page(&[
+                "Payments abroad",
+                "",
+                "Tell us before you travel: payments in countries you have never been to",
+                "are declined until you confirm the trip in the application.",
+            ]),
+        ],
+    );
+    let docx = documents::docx(
+        "Вклады",
+        &[
+            Block::Heading(1, "Вклады"),
+            Block::Text("Вклад открывают в приложении за две минуты; деньги поступают сразу."),
+            Block::Heading(2, "Ставки"),
+            Block::Table(&[
+                &["Срок", "Ставка"],
+                &["3 месяца", "9 %"],
+                &["1 год", "11 %"],
+            ]),
+            Block::Heading(2, "Досрочное закрытие"),
+            Block::Text("При досрочном закрытии проценты пересчитывают по ставке 0,1 %."),
+            Block::Point("Деньги возвращают на карту в тот же день."),
+            Block::Point("Отменить закрытие нельзя."),
+        ],
+    );
+    vec![("card.pdf", pdf), ("deposits.docx", docx)]
+}
+
+/// Where the documents are.
+#[must_use]
+pub fn documents_path() -> PathBuf {
+    workspace().join("fixtures/documents")
 }
 
 /// Reads the templates out of `fixtures/faq`.

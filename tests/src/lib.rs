@@ -12,6 +12,7 @@
 
 mod backend;
 mod binary;
+pub mod documents;
 mod faq;
 mod fixture;
 pub mod history;
@@ -29,7 +30,7 @@ pub use backend::{Backend, PostgresStore};
 pub use binary::{binary, slim_binary, workspace};
 pub use embedder_client::testing::{Reply, Shortening, Stream, StubApi, StubRequest};
 pub use faq::{Entry, Faq};
-pub use fixture::{TEMPLATES, fixture_path, templates};
+pub use fixture::{TEMPLATES, documents_path, fixture_path, made_documents, templates};
 pub use outcome::Outcome;
 pub use place::{KEY, MARK, Place, Snapshot, Usage};
 pub use service::Service;

@@ -80,6 +80,9 @@ pub(crate) const FAQ_PATH: &str = "source.faq-path";
 pub(crate) const INPUT: &str = "source.input";
 pub(crate) const SOURCE_SQL: &str = "source.sql";
 pub(crate) const SOURCE_URL: &str = "source.url";
+pub(crate) const CHUNK_SIZE: &str = "source.chunk-size";
+pub(crate) const CHUNK_OVERLAP: &str = "source.chunk-overlap";
+pub(crate) const CHUNK_BY: &str = "source.chunk-by";
 pub(crate) const EMBED_TEXT: &str = "source.embed-text";
 pub(crate) const PROVIDER: &str = "embedding.provider";
 pub(crate) const BASE_URL: &str = "embedding.base-url";
@@ -248,7 +251,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     .or("fail"),
     setting(WAIT, &[], "How long to wait for a busy store").or("5s"),
     setting(COLLECTION, &[], "The set of entries to work on").or("faq"),
-    setting(FAQ_PATH, &["FAQ_PATH"], "FAQ file: xlsx, csv, tsv or jsonl"),
+    setting(FAQ_PATH, &["FAQ_PATH"], "FAQ file: xlsx, csv, tsv or jsonl; or documents: a file, a directory or a pattern"),
     setting(
         INPUT,
         &["INPUT_DATASET"],
@@ -265,6 +268,22 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "The database of source.sql, postgres://USER@HOST/DATABASE; unset: the store's own",
     )
     .secret(),
+    setting(
+        CHUNK_SIZE,
+        &["CHUNK_SIZE"],
+        "The most of a document's chunk; unset: 1000 characters, or 256 tokens",
+    ),
+    setting(
+        CHUNK_OVERLAP,
+        &["CHUNK_OVERLAP"],
+        "What a document's chunk repeats of the one before it, at most; unset: 150 characters, or 32 tokens",
+    ),
+    setting(
+        CHUNK_BY,
+        &["CHUNK_BY"],
+        "What a document's chunks are measured in: characters or tokens",
+    )
+    .or("characters"),
     setting(
         EMBED_TEXT,
         &[],

@@ -179,14 +179,15 @@ fn seams(text: &str) -> Vec<(usize, Seam)> {
     let mut space = false;
     // A sentence may begin with white space; it counts for the word after it.
     let mut sentence = false;
-    for (at, char) in text.char_indices() {
+    // A mark on a space is no word of its own.
+    for (at, character) in text.grapheme_indices(true) {
         while sentences.peek().is_some_and(|next| *next <= at) {
             sentences.next();
             sentence = true;
         }
-        if char.is_whitespace() {
+        if character.chars().all(char::is_whitespace) {
             space = true;
-            breaks += usize::from(char == '\n');
+            breaks += usize::from(character.ends_with('\n'));
             continue;
         }
         let begins = at > 0 && (space || sentence);

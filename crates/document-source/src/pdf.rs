@@ -5,8 +5,9 @@ mod lines;
 mod page;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
-use faq_source::{SourceError, SourceErrorKind};
+use faq_source::{PARSER_THREAD, SourceError, SourceErrorKind};
 use lopdf::{Document, LoadOptions};
 
 use crate::extracted::TextBuilder;
@@ -14,14 +15,31 @@ use crate::limits::over;
 use crate::{DocumentLimits, Extracted};
 use font::Fonts;
 
+/// Of the thread that parses: what nests is read by functions that call themselves.
+const STACK: usize = 32 << 20;
+
+/// Reads a PDF in a thread by whose name a panic is known as the parser's: one that panics on a damaged file refuses it.
 pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted, SourceError> {
-    // A parser that panics on a damaged file is a parser that refuses it.
-    let document = catch_unwind(|| load(bytes, limits)).unwrap_or_else(|_| {
-        Err(SourceError::new(
-            SourceErrorKind::Format,
-            "it is damaged; print it into a new file",
-        ))
-    })?;
+    thread::scope(|scope| {
+        let parser = thread::Builder::new()
+            .name(PARSER_THREAD.to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || read(bytes, limits));
+        let parser = parser.map_err(|error| {
+            SourceError::new(SourceErrorKind::Unavailable, "no thread to read it in")
+                .with_source(error)
+        })?;
+        parser.join().unwrap_or_else(|_| {
+            Err(SourceError::new(
+                SourceErrorKind::Format,
+                "it is damaged; print it into a new file",
+            ))
+        })
+    })
+}
+
+fn read(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted, SourceError> {
+    let document = load(bytes, limits)?;
     let pages = document
         .page_iter()
         .take(limits.pages as usize + 1)

@@ -87,8 +87,7 @@ impl FaqSource for Documents {
                 "no documents there; files with the extensions pdf, docx, html, htm, xhtml, md, markdown, txt and text are read",
             )));
         }
-        let (mut text, mut held, mut single) = (0, 0, None);
-        let alone = documents.len() == 1 && self.root.is_file();
+        let (mut text, mut held, mut first) = (0, 0, None);
         for (id, path) in documents {
             let before = snapshot.rows.len();
             let read = load(&path, options.limits.file_bytes)
@@ -102,8 +101,10 @@ impl FaqSource for Documents {
                     return Err(self.located(error));
                 }
                 Err(error) => {
-                    snapshot.issues.push(unreadable(&id, &error));
-                    single = Some(error);
+                    let issue = unreadable(&id, &error);
+                    let fact = SourceError::new(error.kind(), issue.problem.clone());
+                    snapshot.issues.push(issue);
+                    first.get_or_insert(fact);
                 }
             }
             held += snapshot.rows[before..]
@@ -129,9 +130,9 @@ impl FaqSource for Documents {
                 "{refusal}; sync parts of them into collections of their own"
             ))));
         }
-        match single {
-            // Of a single document there is nothing else to go on with.
-            Some(error) if alone => Err(self.located(error)),
+        match first {
+            // Nothing to go on with; and a source without rows would delete all that are stored.
+            Some(error) if snapshot.rows.is_empty() => Err(self.located(error)),
             _ => Ok(snapshot),
         }
     }

@@ -1,8 +1,11 @@
-//! Writes the quickstart's workbook from `fixtures/faq/*.toml`. The same templates give the same bytes.
+//! Writes the quickstart's workbook from `fixtures/faq/*.toml`, and the PDF and docx of `fixtures/documents`. The same
+//! texts give the same bytes.
 
 use std::process::ExitCode;
 
-use integration_tests::{TEMPLATES, fixture_path, templates, workbook};
+use integration_tests::{
+    TEMPLATES, documents_path, fixture_path, made_documents, templates, workbook,
+};
 
 fn main() -> ExitCode {
     match write() {
@@ -15,6 +18,11 @@ fn main() -> ExitCode {
 }
 
 fn write() -> Result<(), String> {
+    for (name, bytes) in made_documents() {
+        let path = documents_path().join(name);
+        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        complain(&format!("{} written", path.display()));
+    }
     let bytes = workbook(&templates()?);
     let path = fixture_path();
     if std::fs::read(&path).is_ok_and(|there| there == bytes) {

@@ -238,6 +238,9 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Read a document from standard input and print its text as JSON: the process that documents are read in
+    #[command(name = "extract-document", hide = true)]
+    ExtractDocument,
     /// Write the reference pages
     #[command(name = "__reference", hide = true)]
     Reference {
@@ -279,6 +282,7 @@ impl Command {
             Self::Index(_) => "index",
             Self::Doctor(_) => "doctor",
             Self::Completions { .. } => "completions",
+            Self::ExtractDocument => "extract-document",
             Self::Reference { .. } => "__reference",
         }
     }

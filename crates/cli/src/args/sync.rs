@@ -8,8 +8,8 @@ use secrecy::SecretString;
 /// What to read, and how.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SourceArgs {
-    /// FAQ file: xlsx, csv, tsv or jsonl
-    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    /// FAQ file: xlsx, csv, tsv or jsonl; or documents: a file, a directory, or a pattern such as 'docs/**/*.md'
+    #[arg(long, value_name = "PATH", help_heading = "Source")]
     pub(crate) faq_path: Option<String>,
     /// Data set, the same formats: a table without questions and answers, each row of which is an entry; with them, a FAQ
     #[arg(long, value_name = "FILE", help_heading = "Source")]
@@ -30,6 +30,15 @@ pub(crate) struct SourceArgs {
     /// Row of the column names, from 1
     #[arg(long, value_name = "N", help_heading = "Source")]
     pub(crate) header_row: Option<u32>,
+    /// The most of a document's chunk; unset: 1000 characters, or 256 tokens
+    #[arg(long, value_name = "N", help_heading = "Source")]
+    pub(crate) chunk_size: Option<String>,
+    /// What a chunk repeats of the one before it, at most; unset: 150 characters, or 32 tokens
+    #[arg(long, value_name = "N", help_heading = "Source")]
+    pub(crate) chunk_overlap: Option<String>,
+    /// What chunks are measured in: characters or tokens
+    #[arg(long, value_name = "UNIT", help_heading = "Source")]
+    pub(crate) chunk_by: Option<String>,
     /// What is embedded of each entry; {question}\n{answer} retrieves best
     #[arg(long, value_name = "RECIPE", help_heading = "Source")]
     pub(crate) embed_text: Option<String>,

@@ -34,6 +34,7 @@ use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::exit::{ExitCode, Failure};
 use crate::output::Output;
+use crate::parts;
 
 /// Commands that need no settings, so that they work whatever the settings are.
 pub(crate) fn without_settings(
@@ -46,6 +47,7 @@ pub(crate) fn without_settings(
             clap_complete::generate(*shell, &mut Cli::command(), "smart-support", &mut script);
             output.raw(&String::from_utf8_lossy(&script));
         }
+        Command::ExtractDocument => parts::extract_document()?,
         Command::Reference { directory } => reference::write(directory)?,
         _ => return Ok(None),
     }
@@ -101,7 +103,10 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Key(command) => key::run(app, command),
         // It has a runtime of its own.
-        Command::Serve(_) | Command::Completions { .. } | Command::Reference { .. } => {
+        Command::Serve(_)
+        | Command::Completions { .. }
+        | Command::ExtractDocument
+        | Command::Reference { .. } => {
             Ok(ExitCode::Done)
         }
     }

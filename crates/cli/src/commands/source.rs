@@ -44,7 +44,10 @@ pub(crate) fn read_silently(settings: &SourceSettings) -> Result<SourceSnapshot,
         data_set: settings.data_set,
     };
     let mut source = match &settings.from {
-        SourceFrom::File(path) => faq_source::open(path, &options)?,
+        SourceFrom::File(path) => match parts::documents(path, settings)? {
+            Some(documents) => documents,
+            None => faq_source::open(path, &options)?,
+        },
         SourceFrom::Rows(rows) => parts::catalogue(rows, options)?,
     };
     Ok(source.read(&SourceLimits::default())?)

@@ -28,6 +28,12 @@ mod catalogue;
 #[path = "catalogue_absent.rs"]
 mod catalogue;
 
+#[cfg(feature = "documents")]
+mod documents;
+#[cfg(not(feature = "documents"))]
+#[path = "documents_absent.rs"]
+mod documents;
+
 #[cfg(feature = "local-model")]
 mod local;
 #[cfg(not(feature = "local-model"))]
@@ -74,6 +80,7 @@ use crate::settings::StoreLocation;
 pub(crate) use chroma::open as open_chroma;
 
 pub(crate) use catalogue::{EMBED_TEXT as CATALOGUE_EMBED_TEXT, open as catalogue};
+pub(crate) use documents::{extract as extract_document, open as documents};
 pub(crate) use embedder::{build as embedder, token_limit};
 pub(crate) use faiss::open as open_faiss;
 pub(crate) use local::{

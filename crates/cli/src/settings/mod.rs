@@ -99,9 +99,20 @@ pub(crate) struct SourceSettings {
     pub(crate) map: Vec<(String, String)>,
     pub(crate) sheet: Option<String>,
     pub(crate) header_row: Option<u32>,
+    pub(crate) chunking: ChunkSettings,
     pub(crate) embed_text: Option<EmbedText>,
     /// A table without questions will do: it was named by `--input`.
     pub(crate) data_set: bool,
+}
+
+/// How documents are cut; where nothing is said, the numbers are those of the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(dead_code, reason = "a build without the reader cuts nothing")]
+pub(crate) struct ChunkSettings {
+    pub(crate) size: Option<usize>,
+    pub(crate) overlap: Option<usize>,
+    /// By tokens, not by characters.
+    pub(crate) tokens: bool,
 }
 
 /// Where the rows of a source come from.
@@ -397,6 +408,9 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
         input,
         source_sql,
         source_url,
+        chunk_size,
+        chunk_overlap,
+        chunk_by,
         embed_text,
         ..
     }) = source
@@ -408,6 +422,9 @@ fn flags(cli: &Cli) -> Vec<(&'static str, String)> {
             .as_ref()
             .map(|url| url.expose_secret().to_owned());
         flags.push((env::SOURCE_URL, url));
+        flags.push((env::CHUNK_SIZE, chunk_size.clone()));
+        flags.push((env::CHUNK_OVERLAP, chunk_overlap.clone()));
+        flags.push((env::CHUNK_BY, chunk_by.clone()));
         flags.push((env::EMBED_TEXT, embed_text.clone()));
     }
     if let Some(SyncArgs {

@@ -14,8 +14,8 @@ use crate::env;
 use crate::exit::{Failure, usage};
 use crate::parts;
 use crate::settings::{
-    EmbedderSettings, Layers, PostgresPlace, Provider, RowsPlace, SourceFrom, SourceSettings,
-    SpendSettings, StoreLocation, layers::Value, nearest, postgres,
+    ChunkSettings, EmbedderSettings, Layers, PostgresPlace, Provider, RowsPlace, SourceFrom,
+    SourceSettings, SpendSettings, StoreLocation, layers::Value, nearest, postgres,
 };
 
 /// More numbers per vector than any model gives.
@@ -342,9 +342,29 @@ pub(super) fn source(
         map,
         sheet: args.sheet.clone(),
         header_row: args.header_row,
+        chunking: chunking(layers)?,
         embed_text,
         data_set,
     }))
+}
+
+/// How documents are cut.
+pub(super) fn chunking(layers: &Layers) -> Result<ChunkSettings, Failure> {
+    let count = |key, least| {
+        layers.parse(key, "a number up to 32767", |text| {
+            number(text, least..=32_767)
+        })
+    };
+    let unit = layers.parse(env::CHUNK_BY, "characters or tokens", |text| match text {
+        "characters" => Some(false),
+        "tokens" => Some(true),
+        _ => None,
+    })?;
+    Ok(ChunkSettings {
+        size: count(env::CHUNK_SIZE, 1)?,
+        overlap: count(env::CHUNK_OVERLAP, 0)?,
+        tokens: unit.unwrap_or_default(),
+    })
 }
 
 /// The file that is named, by whoever has the last word.

@@ -1,1 +1,42 @@
-//! Tests.
+use crate::{DocumentKind, DocumentLimits, Extraction, InProcess};
+
+#[test]
+fn headings_lists_tables_and_code_are_kept_and_front_matter_is_not() {
+    let text = "---\ntitle: x\nsecret: y\n---\n\n# Карты\n\nПервый\nабзац с `кодом`.\n\n## Пусто\n\n## Лимиты\n\n- раз\n- два\n  строки\n\n\
+                | Срок | Цена |\n| --- | --- |\n| 5 дней | 0 |\n\n```sh\nls -l\n  cd\n```\n\nSetext\n======\n\nКонец.\n";
+    let read = InProcess
+        .extract(
+            DocumentKind::Markdown,
+            text.as_bytes(),
+            &DocumentLimits::default(),
+        )
+        .unwrap();
+    assert_eq!(
+        read.text,
+        "Первый абзац с кодом.\n\nПусто\n\n- раз\n- два строки\nСрок | Цена\n5 дней | 0\n\nls -l\n  cd\n\nКонец."
+    );
+    assert_eq!(read.title.as_deref(), Some("Карты"));
+    let headings = read
+        .pieces
+        .iter()
+        .map(|piece| &*piece.heading)
+        .collect::<Vec<_>>();
+    assert_eq!(headings, ["Карты", "Карты > Лимиты", "Setext"]);
+}
+
+#[test]
+fn quotes_within_quotes_and_open_brackets_cost_no_more_than_their_bytes() {
+    for hostile in [
+        "> ".repeat(20_000),
+        "[".repeat(50_000),
+        "*a_ ".repeat(50_000),
+        "- ".repeat(20_000),
+    ] {
+        let read = InProcess.extract(
+            DocumentKind::Markdown,
+            format!("{hostile}x").as_bytes(),
+            &DocumentLimits::default(),
+        );
+        assert!(read.is_ok());
+    }
+}

@@ -40,6 +40,10 @@ impl<'a> Fonts<'a> {
                     .get(b"Subtype")
                     .and_then(Object::as_name)
                     .is_ok_and(|name| name == b"Type0");
+                // What the parser falls back to when it cannot tell the characters: noise, and worse than nothing.
+                if composite && matches!(encoding, Encoding::OneByteEncoding(_)) {
+                    return None;
+                }
                 Some(Font {
                     encoding,
                     composite,

@@ -73,13 +73,14 @@ pub(super) fn paragraphs(lines: Vec<Line>) -> Vec<String> {
     let mut paragraphs: Vec<String> = Vec::new();
     let mut above: Option<Line> = None;
     for line in lines {
-        let text = crate::extracted::words(&line.text);
+        let text = without_leaders(&line.text);
         let follows = above.as_ref().is_some_and(|above| {
             let step = above.base - line.base;
             let size = above.size.max(line.size).max(0.01);
             let alike = (above.size - line.size).abs() < size * 0.15;
-            // An indent begins a paragraph where no space does.
-            alike && step > 0.0 && step < size * 1.65 && line.left < above.left + size * 1.2
+            // An indent begins a paragraph where no space does, unless a word goes on.
+            let within = line.left < above.left + size * 1.2 || is_cut(&above.text, &text);
+            alike && step > 0.0 && step < size * 1.65 && within
         });
         match paragraphs.last_mut().filter(|_| follows) {
             Some(paragraph) => join(paragraph, &text),
@@ -91,14 +92,43 @@ pub(super) fn paragraphs(lines: Vec<Line>) -> Vec<String> {
 }
 
 fn join(paragraph: &mut String, line: &str) {
-    let mut ends = paragraph.chars().rev();
-    let cut = matches!(ends.next(), Some('-' | '\u{ad}' | '\u{2010}'))
-        && ends.next().is_some_and(char::is_alphabetic)
-        && line.starts_with(char::is_lowercase);
-    if cut {
+    if is_cut(paragraph, line) {
         paragraph.pop();
     } else {
         paragraph.push(' ');
     }
     paragraph.push_str(line);
+}
+
+/// Whether a word goes on in the next line.
+fn is_cut(line: &str, next: &str) -> bool {
+    let mut ends = line.trim_end().chars().rev();
+    matches!(ends.next(), Some('-' | '\u{ad}' | '\u{2010}'))
+        && ends.next().is_some_and(char::is_alphabetic)
+        && next.starts_with(char::is_lowercase)
+}
+
+/// The words of a line, with the dots that lead to a page's number as one sign.
+fn without_leaders(line: &str) -> String {
+    const FEW: usize = 3;
+    let mut kept: Vec<&str> = Vec::new();
+    let mut dots = 0;
+    for word in line.split_whitespace() {
+        let led = word.bytes().all(|byte| byte == b'.');
+        dots = if led { dots + word.len() } else { 0 };
+        if dots > FEW {
+            while kept
+                .last()
+                .is_some_and(|last| last.bytes().all(|byte| byte == b'.'))
+            {
+                kept.pop();
+            }
+            if kept.last() != Some(&"…") {
+                kept.push("…");
+            }
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
 }

@@ -63,10 +63,6 @@ impl Root {
         })
     }
 
-    pub(super) fn is_file(&self) -> bool {
-        matches!(self, Self::File(_))
-    }
-
     /// What makes it the same source when it moves.
     pub(super) fn name(&self) -> String {
         let last = |path: &Path| {

@@ -18,7 +18,7 @@ use crate::exit::{ExitCode, Failure, usage};
 use crate::output::shell_word;
 use crate::parts::Access;
 use crate::plan_file::{self, Ground, PlanFile, stale, stale_words};
-use crate::settings::{Origin, SourceFrom, SourceSettings, StoreLocation};
+use crate::settings::{ChunkSettings, Origin, SourceFrom, SourceSettings, StoreLocation};
 
 /// The body of a plan of kind `sync`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,6 +43,13 @@ struct PlannedSource {
     map: Vec<(String, String)>,
     sheet: Option<String>,
     header_row: Option<u32>,
+    /// How documents are cut, where somebody chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunk_size: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunk_overlap: Option<usize>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    chunk_by_tokens: bool,
     embed_text: Option<String>,
     #[serde(default)]
     data_set: bool,
@@ -86,6 +93,7 @@ impl Body {
             map,
             sheet,
             header_row,
+            chunking,
             embed_text,
             data_set,
         } = &request.source;
@@ -117,6 +125,9 @@ impl Body {
                 map: map.clone(),
                 sheet: sheet.clone(),
                 header_row: *header_row,
+                chunk_size: chunking.size,
+                chunk_overlap: chunking.overlap,
+                chunk_by_tokens: chunking.tokens,
                 embed_text: embed_text.as_ref().map(|recipe| recipe.as_str().to_owned()),
                 data_set: *data_set,
             },
@@ -332,6 +343,11 @@ pub(crate) async fn apply(
             map: body.source.map.clone(),
             sheet: body.source.sheet.clone(),
             header_row: body.source.header_row,
+            chunking: ChunkSettings {
+                size: body.source.chunk_size,
+                overlap: body.source.chunk_overlap,
+                tokens: body.source.chunk_by_tokens,
+            },
             embed_text,
             data_set: body.source.data_set,
         },
