@@ -106,8 +106,6 @@ pub(crate) async fn run(app: &App, command: &Command) -> Result<ExitCode, Failur
         Command::Serve(_)
         | Command::Completions { .. }
         | Command::ExtractDocument
-        | Command::Reference { .. } => {
-            Ok(ExitCode::Done)
-        }
+        | Command::Reference { .. } => Ok(ExitCode::Done),
     }
 }

@@ -12,7 +12,7 @@ use crate::args::{KeyRole, ServeArgs};
 use crate::env;
 use crate::exit::{ExitCode, Failure, usage};
 use crate::parts;
-use crate::settings::{SourceSettings, duration, number};
+use crate::settings::{ChunkSettings, SourceSettings, duration, number};
 
 /// How to serve.
 #[allow(dead_code, reason = "a build without the service reads none of it")]
@@ -26,6 +26,8 @@ pub(crate) struct Serving {
     pub(crate) refresh: Duration,
     pub(crate) keys: Vec<ServiceKey>,
     pub(crate) source: Option<SourceSettings>,
+    /// How documents that are sent are cut.
+    pub(crate) chunking: ChunkSettings,
 }
 
 /// A key as the settings write it.
@@ -74,6 +76,7 @@ pub(crate) fn run(app: &Arc<App>, args: &ServeArgs) -> Result<ExitCode, Failure>
             .filter(|time| !time.is_zero())
             .unwrap_or(Duration::from_secs(1)),
         source: app.settings.source(&args.source)?,
+        chunking: app.settings.chunking()?,
         addresses,
         keys,
     };

@@ -10,10 +10,14 @@ use document_source::{
     ChildProcess, ChunkBy, Chunking, DocumentKind, DocumentOptions, Documents, Extraction,
     is_pattern,
 };
-use faq_source::{FaqSource, SourceLimits, SourceOptions};
+use faq_source::{FaqSource, SourceLimits, SourceOptions, SourceSnapshot};
 
 use crate::exit::{Failure, usage};
 use crate::settings::{ChunkSettings, SourceSettings};
+
+/// Whether this build reads documents.
+#[allow(dead_code, reason = "only the service asks")]
+pub(crate) const AVAILABLE: bool = true;
 
 /// What the process is called with that reads a document for another.
 const COMMAND: &str = "extract-document";
@@ -86,6 +90,27 @@ pub(crate) fn extraction() -> Arc<dyn Extraction> {
         program,
         arguments: vec![OsString::from(COMMAND)],
     })
+}
+
+/// One document that was sent, in chunks.
+#[allow(dead_code, reason = "only the service is sent documents")]
+pub(crate) fn read_document(
+    name: &str,
+    id: &str,
+    bytes: &[u8],
+    settings: ChunkSettings,
+) -> Result<SourceSnapshot, Failure> {
+    let options = DocumentOptions {
+        chunking: chunking(settings)?,
+        ..DocumentOptions::default()
+    };
+    Ok(document_source::document(
+        name,
+        id,
+        bytes,
+        &options,
+        &*extraction(),
+    )?)
 }
 
 /// The other side of [`extraction`].

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use faq_source::FaqSource;
+use faq_source::{FaqSource, SourceSnapshot};
 
 use crate::exit::{Failure, usage};
-use crate::settings::SourceSettings;
+use crate::settings::{ChunkSettings, SourceSettings};
+
+/// Whether this build reads documents.
+#[allow(dead_code, reason = "only the service asks")]
+pub(crate) const AVAILABLE: bool = false;
 
 pub(crate) fn open(path: &Path, _: &SourceSettings) -> Result<Option<Box<dyn FaqSource>>, Failure> {
     let extension = path
@@ -20,6 +24,16 @@ pub(crate) fn open(path: &Path, _: &SourceSettings) -> Result<Option<Box<dyn Faq
     {
         return Ok(None);
     }
+    Err(absent())
+}
+
+#[allow(dead_code, reason = "only the service is sent documents")]
+pub(crate) fn read_document(
+    _: &str,
+    _: &str,
+    _: &[u8],
+    _: ChunkSettings,
+) -> Result<SourceSnapshot, Failure> {
     Err(absent())
 }
 

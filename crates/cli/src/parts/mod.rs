@@ -80,6 +80,8 @@ use crate::settings::StoreLocation;
 pub(crate) use chroma::open as open_chroma;
 
 pub(crate) use catalogue::{EMBED_TEXT as CATALOGUE_EMBED_TEXT, open as catalogue};
+#[allow(unused_imports, reason = "only the service is sent documents")]
+pub(crate) use documents::{AVAILABLE as DOCUMENTS, read_document};
 pub(crate) use documents::{extract as extract_document, open as documents};
 pub(crate) use embedder::{build as embedder, token_limit};
 pub(crate) use faiss::open as open_faiss;

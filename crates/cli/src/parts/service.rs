@@ -54,7 +54,12 @@ async fn run(app: &Arc<App>, serving: Serving) -> Result<ExitCode, Failure> {
              makes one)"
         );
     }
-    let backend = Arc::new(Composed::new(app, serving.source, serving.refresh));
+    let backend = Arc::new(Composed::new(
+        app,
+        serving.source,
+        serving.refresh,
+        serving.chunking,
+    ));
     if let Ok(Err(error)) = tokio::time::timeout(FIRST_LOOK, server::Backend::open(&*backend)).await
         && error.kind() == ServiceErrorKind::Configuration
     {

@@ -320,6 +320,11 @@ impl Settings {
         read::source(&self.layers, args, &self.store)
     }
 
+    /// How documents are cut.
+    pub(crate) fn chunking(&self) -> Result<ChunkSettings, Failure> {
+        read::chunking(&self.layers)
+    }
+
     /// The recipe of what is embedded, where one is set.
     pub(crate) fn embed_text(&self) -> Result<Option<EmbedText>, Failure> {
         read::embed_text(&self.layers)

@@ -18,7 +18,7 @@ use crate::args::OnStoreError;
 use crate::commands::{eval, source, sync};
 use crate::exit::{ExitCode, Failure};
 use crate::parts::{self, Access};
-use crate::settings::SourceSettings;
+use crate::settings::{ChunkSettings, SourceSettings};
 
 /// The settings, as the service asks for them.
 #[derive(Debug)]
@@ -26,16 +26,23 @@ pub(super) struct Composed {
     app: Arc<App>,
     source: Option<SourceSettings>,
     refresh: Duration,
+    chunking: ChunkSettings,
     /// Embedders that were made, by the space that they embed for: a model in this process is loaded once.
     embedders: Mutex<BTreeMap<Option<SpaceId>, Arc<dyn Embedder>>>,
 }
 
 impl Composed {
-    pub(super) fn new(app: &Arc<App>, source: Option<SourceSettings>, refresh: Duration) -> Self {
+    pub(super) fn new(
+        app: &Arc<App>,
+        source: Option<SourceSettings>,
+        refresh: Duration,
+        chunking: ChunkSettings,
+    ) -> Self {
         Self {
             app: Arc::clone(app),
             source,
             refresh,
+            chunking,
             embedders: Mutex::default(),
         }
     }
@@ -173,11 +180,14 @@ impl Backend for Composed {
         id: &str,
         bytes: Vec<u8>,
     ) -> Result<SourceSnapshot, ServiceError> {
-        let _ = (name, id, bytes);
-        Err(ServiceError::new(
-            ServiceErrorKind::Configuration,
-            "this build reads no documents",
-        ))
+        parts::read_document(name, id, &bytes, self.chunking).map_err(|failure| {
+            // What is wrong with the settings was said when the service began.
+            let kind = match explained(&failure).kind() {
+                ServiceErrorKind::Configuration if parts::DOCUMENTS => ServiceErrorKind::Invalid,
+                kind => kind,
+            };
+            ServiceError::new(kind, failure.to_string())
+        })
     }
 
     fn now(&self) -> Timestamp {
