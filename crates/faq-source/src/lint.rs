@@ -164,12 +164,15 @@ pub struct LintOptions<'a> {
 #[must_use]
 pub fn lint(snapshot: &SourceSnapshot, options: &LintOptions<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = snapshot.issues.iter().filter_map(noticed).collect();
-    if !snapshot.is_data_set() {
+    // Chunks of documents are texts of their own, with or without a heading.
+    let passages = snapshot.rows.iter().any(|row| row.locator.span.is_some());
+    if !snapshot.is_data_set() && !passages {
         missing_halves(&snapshot.rows, &mut findings);
         questions::check(&snapshot.rows, &mut findings);
         categories::check(&snapshot.rows, &mut findings);
     }
-    for (position, row) in entries(&snapshot.rows) {
+    let rows = || snapshot.rows.iter().enumerate();
+    for (position, row) in rows().filter(|(_, row)| passages || row.chunk == 0) {
         if let Some(length) = &options.length {
             let tokens = (length.tokens)(row);
             if tokens > length.limit {
@@ -187,12 +190,7 @@ pub fn lint(snapshot: &SourceSnapshot, options: &LintOptions<'_>) -> Vec<Finding
         texts::check((position, row), &mut findings);
     }
     // Further wordings of a question are rows of their own, behind the entry.
-    for (position, row) in snapshot
-        .rows
-        .iter()
-        .enumerate()
-        .filter(|(_, row)| row.chunk > 0)
-    {
+    for (position, row) in rows().filter(|(_, row)| !passages && row.chunk > 0) {
         texts::check_question((position, row), &mut findings);
     }
     findings.sort_by(|left, right| {
