@@ -99,6 +99,9 @@ pub(crate) use vectors::open as open_vectors;
 pub(crate) enum Access {
     /// Look, write nothing anywhere.
     Read,
+    /// Look for as long as the process lives, while it and others write.
+    #[allow(dead_code, reason = "only the service stays")]
+    Stay,
     /// Change a store that is there and has today's schema.
     Write,
     /// The same over hours, letting other writers in between.

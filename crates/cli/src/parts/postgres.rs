@@ -19,7 +19,7 @@ pub(crate) async fn open(
         .with_wait(opening.wait)
         .with_writer(opening.writer);
     Ok(Arc::new(match opening.access {
-        Access::Read => storage_postgres::open_read_only(&options).await?,
+        Access::Read | Access::Stay => storage_postgres::open_read_only(&options).await?,
         Access::Write => storage_postgres::open(&options).await?,
         Access::Turns => storage_postgres::open_taking_turns(&options).await?,
         Access::Create => storage_postgres::create_or_open(&options).await?,

@@ -16,6 +16,7 @@ pub(crate) fn open(path: &Path, opening: Opening) -> Result<Arc<dyn EmbeddingSto
     let options = options(path, &opening);
     Ok(Arc::new(match opening.access {
         Access::Read => storage_sqlite::open_read_only(&options)?,
+        Access::Stay => storage_sqlite::open_read_only(&options.staying())?,
         Access::Write => storage_sqlite::open(&options)?,
         Access::Turns => storage_sqlite::open_taking_turns(&options)?,
         Access::Create => storage_sqlite::create_or_open(&options)?,

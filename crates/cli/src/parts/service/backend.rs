@@ -99,7 +99,7 @@ impl Composed {
 #[async_trait]
 impl Backend for Composed {
     async fn open(&self) -> Result<Arc<dyn EmbeddingStore>, ServiceError> {
-        self.open_for(Access::Read).await
+        self.open_for(Access::Stay).await
     }
 
     fn watch(&self) -> BoxStream<'static, Generation> {
