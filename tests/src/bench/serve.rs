@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use integration_tests::http::{Answer, Connection, request};
 use retriever::{SearchIndex, SearchOptions};
 use serde_json::json;
-use storage_core::{CollectionName, Embedding, Filter};
+use storage_core::{Embedding, EmbeddingStore as _, Filter};
 use storage_sqlite::SqliteOptions;
 
 use crate::bench::data::templates;
@@ -350,8 +350,12 @@ fn library(store: &Path) -> Result<SearchIndex> {
         .build()?;
     let options = SqliteOptions::file(store);
     let store = storage_sqlite::open_read_only(&options)?;
-    let collection = CollectionName::new("faq")?;
-    Ok(runtime.block_on(SearchIndex::load(&store, &collection, None))?)
+    runtime.block_on(async {
+        let status = store.status().await?;
+        let collection = status.collections.first().context("a collection")?;
+        let active = collection.active.as_ref();
+        Ok(SearchIndex::load(&store, &collection.name, active).await?)
+    })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
