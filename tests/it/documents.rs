@@ -26,9 +26,9 @@ fn the_fixtures_are_what_the_generator_makes() {
 }
 
 on_every_store! {
-    a_directory_of_documents_is_searched_by_page;
-    only_chunks_that_changed_are_embedded;
-    a_document_that_cannot_be_read_keeps_its_rows;
+    a_directory_of_documents_is_searched_by_page,
+    only_chunks_that_changed_are_embedded,
+    a_document_that_cannot_be_read_keeps_its_rows,
 }
 
 fn a_directory_of_documents_is_searched_by_page(backend: Backend) {
