@@ -12,6 +12,9 @@ use crate::limits::bytes;
 
 /// How deep drawings may be within drawings.
 const DEPTH: usize = 4;
+/// What a drawing within the drawing costs of the bytes that a page may inflate to, however short it is: one that draws
+/// itself over and over is short.
+const CALL: usize = 64 << 10;
 /// How often the state of drawing may be saved without being restored.
 const SAVED: usize = 256;
 
@@ -273,7 +276,7 @@ impl<'a> Drawing<'a, '_> {
         let Ok(content) = stream.decompressed_content_with_limit(self.left) else {
             return Ok(());
         };
-        self.left = self.left.saturating_sub(content.len().max(1024));
+        self.left = self.left.saturating_sub(content.len().max(CALL));
         let matrix = stream.dict.get_deref(b"Matrix", document).ok();
         let matrix = matrix.and_then(|matrix| Matrix::of(matrix.as_array().ok()?));
         let place = matrix.unwrap_or(Matrix::ONE).then(place);
