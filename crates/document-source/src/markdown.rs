@@ -53,10 +53,10 @@ impl Reader {
             Event::Text(text)
             | Event::Code(text)
             | Event::InlineMath(text)
-            | Event::DisplayMath(text) => {
-                if !self.about {
-                    self.text.push_str(&text);
-                }
+            | Event::DisplayMath(text)
+                if !self.about =>
+            {
+                self.text.push_str(&text)
             }
             // A break in the source is a space; a tag stands for nothing that is read.
             Event::SoftBreak | Event::HardBreak => self.text.push(' '),
@@ -101,10 +101,8 @@ impl Reader {
                 self.end_block()?;
                 self.row = false;
             }
-            Event::Start(Tag::TableCell) => {
-                if !self.text.trim().is_empty() {
-                    self.text.push_str(" | ");
-                }
+            Event::Start(Tag::TableCell) if !self.text.trim().is_empty() => {
+                self.text.push_str(" | ")
             }
             Event::Start(Tag::Heading { .. } | Tag::BlockQuote(_) | Tag::HtmlBlock)
             | Event::End(
