@@ -16,11 +16,6 @@ use crate::service::Service;
 use crate::shapes::{JobBody, JobProblem, JobResult, ProgressBody};
 use crate::work::{self, Task};
 
-/// Uploads whose bodies are being received, at a time: each may hold its whole limit in memory.
-const RECEIVING: usize = 4;
-/// What waits holds at most so many of the largest uploads.
-const LARGEST_WAITING: usize = 4;
-
 /// The queue, and what became of the jobs that were in it.
 #[derive(Debug)]
 pub(crate) struct Jobs {
@@ -143,13 +138,13 @@ impl Jobs {
     pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             waiting: limits.jobs,
-            waiting_bytes: limits.upload_bytes.saturating_mul(LARGEST_WAITING),
+            waiting_bytes: limits.waiting_bytes,
             kept: limits.kept_jobs,
             metrics,
             table: Mutex::default(),
             busy: watch::Sender::new(false),
             ending: watch::Sender::new(false),
-            receiving: Semaphore::new(RECEIVING),
+            receiving: Semaphore::new(limits.uploads),
             writing: tokio::sync::Mutex::default(),
         }
     }

@@ -45,6 +45,10 @@ pub struct Limits {
     pub searches: usize,
     /// Jobs that may wait.
     pub jobs: usize,
+    /// Bytes of what waits in jobs, together.
+    pub waiting_bytes: usize,
+    /// Uploads whose bodies are received, at a time: each may hold its whole limit in memory.
+    pub uploads: usize,
     /// Jobs that are remembered.
     pub kept_jobs: usize,
 }
@@ -72,6 +76,8 @@ impl Default for Limits {
             kept_questions: 4096,
             searches: 1024,
             jobs: 64,
+            waiting_bytes: 256 << 20,
+            uploads: 4,
             kept_jobs: 1000,
         }
     }

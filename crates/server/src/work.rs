@@ -82,11 +82,11 @@ pub(crate) async fn run(
     let notices = snapshot.notices.clone();
     let report = {
         let _writing = service.jobs.writing.lock().await;
-        let workshop = service
-            .backend
-            .workshop(&collection)
-            .await
-            .map_err(Problem::from)?;
+        // Somebody else may hold the store for long.
+        let workshop = tokio::select! {
+            workshop = service.backend.workshop(&collection) => workshop.map_err(Problem::from)?,
+            unfinished = service.jobs.ended() => return Err(unfinished),
+        };
         service.jobs.spends(number, &workshop.meter);
         let clock = || service.backend.now();
         let context = SyncContext {

@@ -307,3 +307,39 @@ async fn a_collection_that_is_not_there_yet_is_made_by_the_first_document() {
     let answer = place.delete("/vectors/document/a?collection=manuals").await;
     assert_eq!(answer.json()["deleted"], 1);
 }
+
+#[tokio::test]
+async fn every_address_is_described_with_all_its_methods() {
+    let place = Place::new().await;
+    let described = place.get("/openapi.json").await.json();
+    for (path, methods) in [
+        ("/documents", &["post"][..]),
+        ("/jobs", &["get"]),
+        ("/jobs/{id}", &["get"]),
+        ("/vectors/stats", &["get"]),
+        ("/vectors/document/{id}", &["get", "delete"]),
+        ("/vectors/sync", &["post"]),
+        ("/vectors/drift", &["get"]),
+        ("/vectors/rebuild", &["post"]),
+    ] {
+        for method in methods {
+            let operation = &described["paths"][path][method];
+            assert!(
+                operation["responses"]["default"].is_object(),
+                "{method} {path}"
+            );
+            assert_eq!(
+                operation["security"][0]["key"],
+                serde_json::json!([]),
+                "{method} {path}"
+            );
+        }
+    }
+    let answer = place.post("/vectors/document/a", "").await;
+    assert_eq!(answer.problem(), (405, "method-not-allowed".to_owned()));
+    let allowed = answer.headers["allow"].to_str().unwrap();
+    assert!(
+        allowed.contains("GET") && allowed.contains("DELETE"),
+        "{allowed}"
+    );
+}
