@@ -68,6 +68,15 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
         .extensions()
         .get::<BodyLimit>()
         .map_or(1 << 20, |limit| limit.0);
+    // What unpacks to a thousand times its size would pass the limit that it is held to here.
+    if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
+        && encoding.as_bytes() != b"identity"
+    {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "the body is packed; send it as it is, without Content-Encoding",
+        ));
+    }
     let too_large = || {
         Problem::new(
             Code::TooLarge,
