@@ -82,15 +82,16 @@ fn a_store_that_is_missing_is_waited_for() {
 }
 
 #[test]
-fn a_store_that_is_locked_is_waited_for() {
+fn a_store_that_somebody_else_changes_is_served_as_it_was() {
     let place = filled();
     let holder = rusqlite::Connection::open(place.store()).unwrap();
     holder
-        .pragma_update(None, "locking_mode", "exclusive")
+        .execute_batch("BEGIN EXCLUSIVE; UPDATE embedding_records SET title = 'half-way'")
         .unwrap();
-    holder.execute_batch("BEGIN EXCLUSIVE; COMMIT").unwrap();
-    let service = Service::begin(&place, &[]);
-    not_ready(&service);
+    let service = Service::start(&place, &[]);
+    assert_eq!(hits(&service), 20);
+    let found = service.search(&json!({"text": "half-way", "contains": "half-way"}));
+    assert_eq!(found["hits"], json!([]));
     drop(holder);
     service.wait_until("ready", is_ready);
     assert_eq!(hits(&service), 20);

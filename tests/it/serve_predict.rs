@@ -71,11 +71,14 @@ fn doubt_and_silence_have_names(backend: Backend) {
     assert_eq!(prediction["failure_mode"], "low_confidence");
     assert_eq!(prediction["answer"], "");
     assert!(!prediction["citations"].as_array().unwrap().is_empty());
-    service.stop();
     // Nothing is left to be found.
-    place.write("faq.jsonl", "");
-    place.json(&["sync", "--faq-path", "faq.jsonl", "--allow-delete", "2"]);
-    let service = Service::start(&place, &[]);
+    for id in ["a", "b"] {
+        let deleted = service.ask("DELETE", &format!("/vectors/document/{id}"), &[], None);
+        assert!(deleted.status < 300, "{}", deleted.text());
+    }
+    service.wait_until("empty", |ready| {
+        ready.status == 200 && ready.json()["rows"] == 0
+    });
     let silent = service
         .post("/predict", &json!({"query": "Как открыть вклад?"}))
         .expect(200)

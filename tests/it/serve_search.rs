@@ -263,7 +263,7 @@ fn probes_figures_and_descriptions_are_there(backend: Backend) {
         "generation",
         "index_rows",
         "degraded 0",
-        "search_seconds_bucket",
+        "search_duration_seconds_bucket",
         "# EOF",
     ] {
         assert!(figures.contains(name), "{name} is not in\n{figures}");

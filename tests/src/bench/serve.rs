@@ -177,12 +177,12 @@ impl Running {
         let text = self.ask("GET", "/metrics")?.text();
         let number = |end: &str| -> Result<f64> {
             let line = text.lines().find(|line| {
-                line.split(' ')
-                    .next()
-                    .is_some_and(|name| name.ends_with(end) && name.contains("request_seconds"))
+                line.split(' ').next().is_some_and(|name| {
+                    name.ends_with(end) && name.contains("request_duration_seconds")
+                })
             });
             let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-            value.with_context(|| format!("/metrics has no request_seconds{end}"))
+            value.with_context(|| format!("/metrics has no request_duration_seconds{end}"))
         };
         Ok((number("_count")?, number("_sum")?))
     }
