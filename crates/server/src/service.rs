@@ -113,11 +113,9 @@ impl Service {
                 .provider_is_away()
                 .then(|| "the embedding provider did not answer when it was last asked".to_owned())
         };
-        self.trouble
-            .load()
-            .as_ref()
-            .clone()
-            .or_else(stand_in)
+        // What stands in says why it does, and that it does.
+        stand_in()
+            .or_else(|| self.trouble.load().as_ref().clone())
             .or_else(provider)
     }
 
