@@ -20,7 +20,9 @@ const ROWS: usize = 2000;
 /// One row in a hundred changes each time.
 const CHANGED: usize = ROWS / 100;
 /// Wordings that a changed row takes in turn: all of them are known after the first half.
-const WORDINGS: usize = 4;
+const WORDINGS: usize = 2;
+/// Questions that differ: their kept vectors take their memory within the first half.
+const QUESTIONS: usize = 300;
 const USAGE: &str = "usage: cargo xtask soak [--minutes N] [--every SECONDS]";
 
 /// What is watched: its name, and what may come and go without meaning anything.
@@ -74,8 +76,9 @@ fn run(time: Duration, every: Duration) -> ExitCode {
                     // Connections come and go as well.
                     let mut connection = service.connect();
                     for _ in 0..100 {
-                        let body = json!({"text": format!("карту {}", turn % 5000), "top_k": 5})
-                            .to_string();
+                        let body =
+                            json!({"text": format!("карту {}", turn % QUESTIONS), "top_k": 5})
+                                .to_string();
                         let asked = request("POST", "/search", &[], Some(body.as_bytes()));
                         let answer = connection.ask(&asked).unwrap();
                         assert_eq!(answer.status, 200, "{}", answer.text());
