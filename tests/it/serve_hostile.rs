@@ -332,7 +332,7 @@ fn bodies_that_are_no_request_are_told_so() {
         (
             "numbers beyond f32",
             numbers("1e39", all).into_bytes(),
-            "invalid-vector",
+            "invalid-request",
         ),
         (
             "numbers beyond f64",

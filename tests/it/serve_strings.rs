@@ -143,7 +143,12 @@ fn a_string_is_a_string_in_every_field(backend: Backend) {
     let mut found = 0;
     for string in &strings {
         let equal = |field: &dyn Fn(&Value) -> &Value| -> BTreeSet<String> {
-            let equal = all.iter().filter(|hit| field(hit).as_str() == Some(string));
+            // Texts are compared without regard to case.
+            let same = |hit: &&Value| {
+                let stored = field(hit).as_str().unwrap_or_default();
+                stored.to_lowercase() == string.to_lowercase()
+            };
+            let equal = all.iter().filter(same);
             ids(&equal.cloned().collect::<Vec<_>>())
         };
         let base = json!({"text": "Вопрос", "top_k": 1000, "threshold": -1});
@@ -174,7 +179,7 @@ fn a_string_is_a_string_in_every_field(backend: Backend) {
                 ));
             }
         }
-        // Categories are compared without regard to case.
+        // So are categories.
         let same = |hit: &&Value| {
             let category = hit["category"].as_str().unwrap_or_default();
             category.to_lowercase() == string.to_lowercase()
