@@ -45,7 +45,13 @@ const LAYERS: &[(&str, May)] = &[
     ),
     (
         "fuzz",
-        May::These(&["storage-core", "faq-source", "importers", "storage-sqlite"]),
+        May::These(&[
+            "storage-core",
+            "faq-source",
+            "document-source",
+            "importers",
+            "storage-sqlite",
+        ]),
     ),
     ("wire", May::These(&["storage-core"])),
     (
