@@ -33,6 +33,7 @@ async fn look(path: &Path) -> Result<()> {
         // Nobody else has the file.
         busy_timeout: Duration::ZERO,
         writer: None,
+        stays: false,
     };
     // Each of them may fail on its own, and none may keep the others from being tried.
     let _ = storage_sqlite::schema_status(&options);
