@@ -31,6 +31,10 @@ pub struct Limits {
     pub top_k: usize,
     /// Searches in one request.
     pub batch: usize,
+    /// Entries that all searches of one request may ask for together.
+    pub batch_hits: usize,
+    /// Different filters by text or metadata in one request: each looks at every row.
+    pub batch_filters: usize,
     /// Characters of a question.
     pub question_chars: usize,
     /// Conditions in one search.
@@ -69,6 +73,8 @@ impl Default for Limits {
             requests: 512,
             top_k: 1000,
             batch: 256,
+            batch_hits: 10_000,
+            batch_filters: 8,
             question_chars: 8192,
             filters: 256,
             questions: 256,

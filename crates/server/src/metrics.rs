@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     pub(crate) embed_failures: Counter,
     pub(crate) search_seconds: Histogram,
     pub(crate) waiting_searches: Gauge,
+    pub(crate) waiting_questions: Gauge,
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
     pub(crate) cache_entries: Gauge,
@@ -77,6 +78,7 @@ impl Metrics {
             embed_failures: Counter::default(),
             search_seconds: seconds(),
             waiting_searches: Gauge::default(),
+            waiting_questions: Gauge::default(),
             cache_hits: Counter::default(),
             cache_misses: Counter::default(),
             cache_entries: Gauge::default(),
@@ -141,6 +143,11 @@ impl Metrics {
             "searches_waiting",
             "Searches that wait for a thread",
             self.waiting_searches.clone(),
+        );
+        all.register(
+            "questions_waiting",
+            "Questions that wait for their vectors",
+            self.waiting_questions.clone(),
         );
         all.register(
             "question_cache_hits",

@@ -2,26 +2,33 @@
 //! to bear.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use embedder_client::{EmbedErrorKind, Embedder, Meter, Purpose};
 use moka::future::Cache;
 use storage_core::{Embedding, SpaceId};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
+
+/// So long does a provider that did not answer count as away.
+const REMEMBERED: Duration = Duration::from_secs(20);
 
 /// Vectors of recent questions, by the space that they lie in.
 #[derive(Debug)]
 pub(crate) struct Questions {
     kept: Cache<(SpaceId, String), Arc<Embedding>>,
     calls: Semaphore,
+    places: usize,
     waiting: Semaphore,
-    /// Whether the provider's last answer was none.
-    away: AtomicBool,
+    /// When the provider did not answer, if it has not answered since.
+    away: ArcSwapOption<Instant>,
+    /// How long it may take.
+    patience: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -30,8 +37,11 @@ impl Questions {
         Self {
             kept: Cache::new(limits.kept_questions),
             calls: Semaphore::new(limits.question_calls),
+            places: limits.questions,
             waiting: Semaphore::new(limits.questions),
-            away: AtomicBool::new(false),
+            away: ArcSwapOption::empty(),
+            // A request must have time left to say so.
+            patience: limits.request_time.mul_f32(0.7),
             metrics,
         }
     }
@@ -70,16 +80,20 @@ impl Questions {
         embedder: &Arc<dyn Embedder>,
         text: String,
     ) -> Result<Arc<Embedding>, Problem> {
-        let _turn = self
-            .calls
-            .acquire()
-            .await
-            .map_err(|_| Problem::new(Code::ShuttingDown, "the service is about to end"))?;
         self.metrics.cache_misses.inc();
         let started = Instant::now();
-        let answer = embedder
-            .embed(&[text], Purpose::Query, &Meter::default())
-            .await;
+        let texts = [text];
+        let meter = Meter::default();
+        let asking = async {
+            let _turn = self.calls.acquire().await;
+            embedder.embed(&texts, Purpose::Query, &meter).await
+        };
+        let Ok(answer) = timeout(self.patience, asking).await else {
+            self.away.store(Some(Arc::new(Instant::now())));
+            self.metrics.embed_failures.inc();
+            tracing::warn!("a question could not be embedded: no answer in time");
+            return Err(unanswered());
+        };
         self.metrics
             .embed_seconds
             .observe(started.elapsed().as_secs_f64());
@@ -87,21 +101,17 @@ impl Questions {
             self.metrics.embed_failures.inc();
             tracing::warn!("a question could not be embedded: {error}");
             let rejected = error.kind() == EmbedErrorKind::Rejected;
-            self.away.store(!rejected, Ordering::Relaxed);
+            self.away
+                .store((!rejected).then(|| Arc::new(Instant::now())));
             match error.kind() {
                 EmbedErrorKind::Rejected => Problem::new(
                     Code::InvalidRequest,
                     "the provider does not take this question; word it differently",
                 ),
-                _ => Problem::new(
-                    Code::ProviderUnavailable,
-                    "the embedding provider does not answer; searches with a ready vector and questions that were \
-                     asked before still work",
-                )
-                .retry_after(5),
+                _ => unanswered(),
             }
         })?;
-        self.away.store(false, Ordering::Relaxed);
+        self.away.store(None);
         match answer.vectors.pop() {
             Some(vector) => Ok(Arc::new(vector)),
             None => Err(Problem::new(
@@ -111,13 +121,31 @@ impl Questions {
         }
     }
 
-    /// Whether the provider did not answer when it was last asked.
+    /// Whether the provider did not answer a moment ago. Questions whose vectors are at hand ask nobody, so after a
+    /// while nothing is known any more.
     pub(crate) fn provider_is_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
+        let since = self.away.load();
+        since
+            .as_ref()
+            .is_some_and(|since| since.elapsed() < REMEMBERED)
+    }
+
+    /// Questions that wait for their vectors.
+    pub(crate) fn waiting(&self) -> usize {
+        self.places - self.waiting.available_permits()
     }
 
     /// Vectors that are kept.
     pub(crate) fn len(&self) -> u64 {
         self.kept.entry_count()
     }
+}
+
+fn unanswered() -> Problem {
+    Problem::new(
+        Code::ProviderUnavailable,
+        "the embedding provider does not answer; searches with a ready vector and questions that were asked before still \
+         work",
+    )
+    .retry_after(5)
 }

@@ -10,6 +10,7 @@ use storage_core::Embedding;
 use tokio::sync::oneshot;
 
 use crate::problem::{Code, Problem};
+use crate::routes::search::looks_at_every_row;
 use crate::snapshot::Served;
 
 /// Questions answered in one go.
@@ -22,6 +23,14 @@ struct Task {
     served: Arc<Served>,
     questions: Vec<(Embedding, SearchOptions)>,
     reply: oneshot::Sender<Answer>,
+}
+
+impl Task {
+    fn is_slow(&self) -> bool {
+        self.questions
+            .iter()
+            .any(|(_, options)| looks_at_every_row(&options.filter))
+    }
 }
 
 /// A bounded queue, and threads that empty it for as long as it lives.
@@ -81,13 +90,14 @@ fn work(tasks: &Receiver<Task>) {
     while let Ok(first) = tasks.recv() {
         let mut gathered = vec![first];
         let mut questions = gathered[0].questions.len();
-        // A task of another collection ends the gathering, and is done next.
-        while questions < TOGETHER
+        // Nobody waits for a search that takes long. A task of another collection ends the gathering, and is done next.
+        while !gathered[0].is_slow()
+            && questions < TOGETHER
             && let Ok(next) = tasks.try_recv()
         {
             questions += next.questions.len();
             let same = Arc::ptr_eq(&next.served, &gathered[0].served);
-            if same {
+            if same && !next.is_slow() {
                 gathered.push(next);
             } else {
                 answer(std::mem::replace(&mut gathered, vec![next]));

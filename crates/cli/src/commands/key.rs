@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::args::{KeyCommand, KeyRole};
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, usage};
 use crate::parts;
 
 /// Random bytes of a key.
@@ -20,6 +20,17 @@ struct NewKey<'a> {
 
 pub(crate) fn run(app: &App, command: &KeyCommand) -> Result<ExitCode, Failure> {
     let KeyCommand::New { role, name } = command;
+    if let Some(name) = name {
+        let is_plain = (1..=64).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if !is_plain {
+            return Err(usage(format!(
+                "--name {name:?}: a key's name is 1 to 64 letters of English, digits, dots, dashes and underscores"
+            )));
+        }
+    }
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(

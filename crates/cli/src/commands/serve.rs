@@ -157,5 +157,17 @@ fn keys(app: &App, setting: &'static str, role: KeyRole) -> Result<Vec<ServiceKe
         }
         keys.push(key);
     }
+    // A name with a space in it would leave its first word behind as a key.
+    let is_hash = |key: &ServiceKey| matches!(key.known_by, KnownBy::Hash(_));
+    let is_made = |key: &ServiceKey| match &key.known_by {
+        KnownBy::Hash(_) => true,
+        KnownBy::Text(text) => text.expose_secret().starts_with("sk-"),
+    };
+    if keys.iter().any(is_hash) && !keys.iter().all(is_made) {
+        return Err(usage(format!(
+            "{setting}: beside a hash stands something that no `smart-support key new` has made; write NAME:blake3:HASH \
+             without spaces in the name"
+        )));
+    }
     Ok(keys)
 }

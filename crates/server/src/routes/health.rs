@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::guard::has_key;
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::request::json;
 use crate::service::Service;
@@ -32,15 +33,29 @@ pub(crate) async fn livez() -> Response {
         (status = 503, description = "Not ready yet, or about to end", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn readyz(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
+pub(crate) async fn readyz(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let trusted = has_key(&service, &headers);
     if service.is_ending() {
         return Err(Problem::new(
             Code::ShuttingDown,
             "the service is about to end",
         ));
     }
-    let snapshot = service.snapshot()?;
-    let reason = service.degraded();
+    // Paths and hosts are for whoever has a key; a probe learns that something is wrong.
+    let told = |reason: String| {
+        if trusted {
+            reason
+        } else {
+            "what is wrong is told with a key, and in the log".to_owned()
+        }
+    };
+    let snapshot = service
+        .snapshot()
+        .map_err(|problem| Problem::new(problem.code, told(problem.detail)).retry_after(2))?;
+    let reason = service.degraded().map(told);
     Ok(json(&Readiness {
         status: if reason.is_some() {
             "degraded"
@@ -77,6 +92,8 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Result<Respo
     metrics
         .degraded
         .set(i64::from(service.degraded().is_some()));
+    let questions = i64::try_from(service.questions.waiting()).unwrap_or(i64::MAX);
+    metrics.waiting_questions.set(questions);
     let waiting = i64::try_from(service.searches.waiting()).unwrap_or(i64::MAX);
     metrics.waiting_searches.set(waiting);
     let text = metrics.text().map_err(|error| Problem::internal(&error))?;

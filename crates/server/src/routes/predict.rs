@@ -1,6 +1,6 @@
 //! `POST /predict`: an answer in the words of what is stored, with its citations.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use axum::extract::State;
@@ -15,6 +15,9 @@ use crate::shapes::{CitationBody, PredictBody, PredictRequest, PredictionBody, S
 
 /// The confidence that answers need while a version is not calibrated: the seed's.
 const CONFIDENCE: f32 = 0.6;
+
+/// It is said once.
+static UNCALIBRATED: Once = Once::new();
 
 /// Answers a question from what is stored, or says which way it failed to.
 #[utoipa::path(
@@ -49,11 +52,17 @@ pub(crate) async fn predict(
         .pop()
         .ok_or_else(|| Problem::internal(&"one question, no answer"))?;
     let served = &answered.asked.served;
-    let needed = service
-        .settings
-        .confidence
-        .or(served.calibrated)
-        .unwrap_or(CONFIDENCE);
+    let needed = service.settings.confidence.or(served.calibrated);
+    if needed.is_none() {
+        UNCALIBRATED.call_once(|| {
+            tracing::warn!(
+                "collection {} is not calibrated: /predict answers from {CONFIDENCE} on, which is a number for another \
+                 model; smart-support eval GOLDEN --calibrate finds this one's",
+                served.name
+            );
+        });
+    }
+    let needed = needed.unwrap_or(CONFIDENCE);
     let prediction = decide(&answered.searched.hits, Some(needed));
     let citations = prediction
         .citations

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt};
 use retriever::{SearchOptions, Searched};
 use storage_core::{Embedding, Filter};
 
@@ -15,6 +15,9 @@ use crate::request::{Json, json};
 use crate::service::Service;
 use crate::shapes::{BatchBody, SearchBody, SearchRequest, SearchSpec};
 use crate::snapshot::{Served, Snapshot};
+
+/// Questions of one request that wait for their vectors at a time.
+const QUESTIONS_ABREAST: usize = 8;
 
 /// Finds the entries that fit a question, given in words or as a vector; or several at once.
 #[utoipa::path(
@@ -95,13 +98,50 @@ async fn find(
         .into_iter()
         .map(|spec| Checked::new(service, snapshot, spec))
         .collect::<Result<Vec<_>, _>>()?;
-    let asked = try_join_all(checked.into_iter().map(|checked| checked.ask(service))).await?;
+    bound(service, &checked)?;
+    // A request has its share of the places for questions, however many it brings.
+    let asked: Vec<Asked> = futures_util::stream::iter(checked)
+        .map(|checked| checked.ask(service))
+        .buffered(QUESTIONS_ABREAST)
+        .try_collect()
+        .await?;
     let degraded = service.degraded();
     let answered = answer(service, asked).await?;
     Ok(answered
         .into_iter()
         .map(|answered| body(answered, started, degraded.as_deref()))
         .collect())
+}
+
+/// What searches are small for one by one and large together.
+fn bound(service: &Service, checked: &[Checked]) -> Result<(), Problem> {
+    let limits = &service.settings.limits;
+    let hits: usize = checked.iter().map(|checked| checked.options.top_k).sum();
+    if hits > limits.batch_hits {
+        return Err(invalid(format!(
+            "the searches of a batch ask for {hits} entries together, where {} are allowed",
+            limits.batch_hits
+        )));
+    }
+    let mut filters: Vec<&Filter> = Vec::new();
+    for checked in checked {
+        let filter = &checked.options.filter;
+        if looks_at_every_row(filter) && !filters.contains(&filter) {
+            filters.push(filter);
+        }
+        if filters.len() > limits.batch_filters {
+            return Err(invalid(format!(
+                "a batch has at most {} different filters by text or metadata",
+                limits.batch_filters
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a filter is answered by looking into rows, not by a list of them.
+pub(crate) fn looks_at_every_row(filter: &Filter) -> bool {
+    filter.contains.is_some() || !filter.metadata.is_empty()
 }
 
 fn body(answered: Answered, started: Instant, degraded: Option<&str>) -> wire::Search {

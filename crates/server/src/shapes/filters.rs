@@ -84,7 +84,7 @@ impl Scalar {
 }
 
 impl Condition {
-    /// The conditions on this key.
+    /// The conditions on this key: none where nothing is compared.
     fn on(self, key: &str) -> Vec<MetadataPredicate> {
         let pairs = match self {
             Self::Equal(value) => vec![(Comparison::Equal, Some(value))],
@@ -123,10 +123,27 @@ impl FilterSpec {
             )));
         }
         match self {
-            Self::Keys(keys) => Ok(keys
-                .into_iter()
-                .flat_map(|(key, condition)| condition.on(&key))
-                .collect()),
+            Self::Keys(keys) => {
+                let mut all = Vec::new();
+                for (key, condition) in keys {
+                    let own = condition.on(&key);
+                    // A client's variable may have been null: everything is not what it wanted.
+                    if own.is_empty() {
+                        let shown: String = key.chars().take(80).collect();
+                        return Err(invalid(format!(
+                            "filter {shown:?} compares with nothing; leave the key out to take every value"
+                        )));
+                    }
+                    all.extend(own);
+                }
+                if all.len() > limit {
+                    return Err(invalid(format!(
+                        "{} conditions, where {limit} are allowed",
+                        all.len()
+                    )));
+                }
+                Ok(all)
+            }
             Self::Words(words) => words
                 .iter()
                 .map(|Word(word)| {
