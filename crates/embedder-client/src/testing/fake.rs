@@ -26,6 +26,7 @@ struct State {
     script: VecDeque<Option<EmbedErrorKind>>,
     fail_after: Option<(usize, EmbedErrorKind)>,
     refused: Option<(String, EmbedErrorKind)>,
+    stalled: bool,
 }
 
 impl FakeEmbedder {
@@ -60,9 +61,16 @@ impl FakeEmbedder {
         self.state().fail_after = Some((calls, kind));
     }
 
+    /// From now on no call is answered at all.
+    pub fn stall(&self) {
+        self.state().stalled = true;
+    }
+
     /// Calls work again.
     pub fn recover(&self) {
-        self.state().fail_after = None;
+        let mut state = self.state();
+        state.stalled = false;
+        state.fail_after = None;
     }
 
     /// Batches with a text that contains this are refused.
@@ -123,6 +131,9 @@ impl Embedder for FakeEmbedder {
         purpose: Purpose,
         meter: &Meter,
     ) -> Result<Embedded, EmbedError> {
+        if self.state().stalled {
+            std::future::pending::<()>().await;
+        }
         {
             let mut state = self.state();
             state.attempts += 1;

@@ -4,6 +4,7 @@
     reason = "a test says by panicking what went wrong"
 )]
 
+mod asking;
 mod documents;
 mod harness;
 mod vectors;
