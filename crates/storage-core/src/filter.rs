@@ -236,6 +236,42 @@ mod tests {
     }
 
     #[test]
+    fn conditions_are_typed() {
+        let read = |text: &str| {
+            MetadataPredicate::parse(text)
+                .map(|found| (found.key, found.comparison, found.value))
+                .unwrap()
+        };
+        let text = |text: &str| MetadataValue::String(text.to_owned());
+        assert_eq!(
+            read("year>=2020"),
+            (
+                "year".into(),
+                Comparison::GreaterOrEqual,
+                MetadataValue::I64(2020)
+            )
+        );
+        assert_eq!(
+            read("Приоритет = высокий"),
+            ("Приоритет".into(), Comparison::Equal, text("высокий"))
+        );
+        assert_eq!(
+            read("a!=b=c"),
+            ("a".into(), Comparison::NotEqual, text("b=c"))
+        );
+        assert_eq!(
+            read("x<1.5"),
+            ("x".into(), Comparison::Less, MetadataValue::F64(1.5))
+        );
+        assert_eq!(
+            read("id=\"007\""),
+            ("id".into(), Comparison::Equal, text("007"))
+        );
+        assert!(MetadataPredicate::parse("nothing").is_none());
+        assert!(MetadataPredicate::parse("=x").is_none());
+    }
+
+    #[test]
     fn values_compare_as_what_they_are() {
         use Comparison::{Equal, Greater, GreaterOrEqual, Less, NotEqual};
         let text = |text: &str| MetadataValue::String(text.into());

@@ -415,42 +415,6 @@ mod tests {
     use crate::settings::Origin;
 
     #[test]
-    fn conditions_are_typed() {
-        let read = |text: &str| {
-            predicate(text)
-                .map(|found| (found.key, found.comparison, found.value))
-                .unwrap()
-        };
-        let text = |text: &str| MetadataValue::String(text.to_owned());
-        assert_eq!(
-            read("year>=2020"),
-            (
-                "year".into(),
-                Comparison::GreaterOrEqual,
-                MetadataValue::I64(2020)
-            )
-        );
-        assert_eq!(
-            read("Приоритет = высокий"),
-            ("Приоритет".into(), Comparison::Equal, text("высокий"))
-        );
-        assert_eq!(
-            read("a!=b=c"),
-            ("a".into(), Comparison::NotEqual, text("b=c"))
-        );
-        assert_eq!(
-            read("x<1.5"),
-            ("x".into(), Comparison::Less, MetadataValue::F64(1.5))
-        );
-        assert_eq!(
-            read("id=\"007\""),
-            ("id".into(), Comparison::Equal, text("007"))
-        );
-        assert!(predicate("nothing").is_err());
-        assert!(predicate("=x").is_err());
-    }
-
-    #[test]
     fn times_have_units() {
         assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
         assert_eq!(duration("90d"), Some(Duration::from_secs(90 * 86_400)));
