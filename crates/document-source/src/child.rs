@@ -15,7 +15,7 @@ use faq_source::{SourceError, SourceErrorKind};
 use crate::limits::bytes as size;
 use crate::{DocumentKind, DocumentLimits, Extracted, Extraction, InProcess};
 
-/// Reads PDF and docx in a child process, the other kinds here: their readers are loops over the text.
+/// Reads every kind but plain text in a child process; plain text has no parser.
 #[derive(Debug, Clone)]
 pub struct ChildProcess {
     /// The program, which calls [`serve_one`] when it is given the arguments.
@@ -32,10 +32,11 @@ impl Extraction for ChildProcess {
         limits: &DocumentLimits,
     ) -> Result<Extracted, SourceError> {
         match kind {
-            DocumentKind::Pdf | DocumentKind::Docx => self.ask(kind, bytes, limits),
-            DocumentKind::Html | DocumentKind::Markdown | DocumentKind::Text => {
-                InProcess.extract(kind, bytes, limits)
-            }
+            DocumentKind::Pdf
+            | DocumentKind::Docx
+            | DocumentKind::Html
+            | DocumentKind::Markdown => self.ask(kind, bytes, limits),
+            DocumentKind::Text => InProcess.extract(kind, bytes, limits),
         }
     }
 }

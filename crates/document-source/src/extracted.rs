@@ -151,12 +151,17 @@ impl TextBuilder {
     }
 
     fn write(&mut self, text: &str, apart: &str) -> Result<(), SourceError> {
+        let text = text.trim_matches(['\n', ' ', '\t']);
+        // Before anything is copied.
+        if text.len() as u64 > self.limit {
+            return Err(too_long(self.limit));
+        }
         let cleaned;
         let text = if text.chars().any(unwanted) {
             cleaned = text.replace(unwanted, "");
             cleaned.trim_matches(['\n', ' ', '\t'])
         } else {
-            text.trim_matches(['\n', ' ', '\t'])
+            text
         };
         if text.trim().is_empty() {
             return Ok(());
@@ -186,10 +191,7 @@ impl TextBuilder {
         }
         let size = (out.text.len() + text.len()) as u64 + self.held;
         if size > self.limit {
-            return Err(over(format!(
-                "its text takes more than {}; split the document",
-                bytes(self.limit)
-            )));
+            return Err(too_long(self.limit));
         }
         out.text.push_str(text);
         if let Some(last) = out.pieces.last_mut() {
@@ -207,6 +209,14 @@ impl TextBuilder {
         self.close(0)?;
         Ok(self.extracted)
     }
+}
+
+/// What a document is refused with whose text passes the limit.
+pub(crate) fn too_long(limit: u64) -> SourceError {
+    over(format!(
+        "its text takes more than {}; split the document",
+        bytes(limit)
+    ))
 }
 
 /// Characters that no backend stores or nobody sees: controls, byte order marks, hyphens that show only at a line's end.

@@ -20,8 +20,8 @@ pub trait Extraction: fmt::Debug + Send + Sync {
     ) -> Result<Extracted, SourceError>;
 }
 
-/// Reads in this process. For PDF and docx that is for tests, and for the process that is a
-/// [`ChildProcess`](crate::ChildProcess) itself: their parsers are not ours.
+/// Reads in this process. For all but plain text that is for tests, and for the process that is a
+/// [`ChildProcess`](crate::ChildProcess) itself: the parsers are not ours.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InProcess;
 

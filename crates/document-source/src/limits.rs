@@ -28,7 +28,7 @@ pub struct DocumentLimits {
     pub entries: usize,
     /// Bytes of the text of all documents together.
     pub all_text_bytes: u64,
-    /// Memory of the process that reads a PDF or docx.
+    /// Memory of the process that reads a document, plain text excepted.
     pub child_memory: u64,
     /// Its processor time.
     pub child_cpu: Duration,

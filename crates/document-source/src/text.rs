@@ -3,7 +3,7 @@
 use faq_source::SourceError;
 
 use crate::decode::decode;
-use crate::extracted::TextBuilder;
+use crate::extracted::{TextBuilder, too_long};
 use crate::{DocumentLimits, Extracted};
 
 pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted, SourceError> {
@@ -21,7 +21,12 @@ pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted
             if !paragraph.is_empty() {
                 paragraph.push('\n');
             }
-            paragraph.push_str(line.trim_end());
+            let line = line.trim_end();
+            // A file without an empty line is one paragraph, which must not be copied first and refused then.
+            if (paragraph.len() + line.len()) as u64 > limits.text_bytes {
+                return Err(too_long(limits.text_bytes));
+            }
+            paragraph.push_str(line);
         }
     }
     builder.block(&paragraph)?;

@@ -37,6 +37,36 @@ fn what_a_document_says_goes_through_the_pipes_unchanged() {
 }
 
 #[test]
+fn only_plain_text_is_read_by_the_one_who_asks() {
+    let child = ChildProcess {
+        program: "/nowhere/smart-support".into(),
+        arguments: Vec::new(),
+    };
+    let read = |kind| child.extract(kind, b"word", &limits());
+    for kind in DocumentKind::ALL {
+        match (kind, read(kind)) {
+            (DocumentKind::Text, read) => assert_eq!(read.unwrap().text, "word"),
+            (kind, read) => assert_eq!(
+                read.unwrap_err().kind(),
+                SourceErrorKind::Unavailable,
+                "{kind:?}: an attribute list or a row of asterisks is enough to take all time or memory"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_text_without_an_empty_line_is_refused_as_soon_as_it_is_too_long() {
+    let text = "слово в строке\n".repeat(10_000);
+    let (bytes, ..) = encoding_rs::WINDOWS_1251.encode(&text);
+    let error = crate::InProcess
+        .extract(DocumentKind::Text, &bytes, &limits())
+        .unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Limit);
+    assert!(error.to_string().contains("more than 10000 B"), "{error}");
+}
+
+#[test]
 fn a_refusal_goes_through_the_pipes_with_its_kind() {
     let mut request = wire::request(DocumentKind::Text, &limits());
     request.extend(std::iter::repeat_n(b'x', 20_000));
