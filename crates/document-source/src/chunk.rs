@@ -96,6 +96,14 @@ impl Chunking {
         if matches!(self.by, ChunkBy::Characters) && text.len() <= size {
             return true;
         }
+        // Nor does one take more than four: the rest of a long text is too much, whoever counts it. Each cut asks.
+        let most = match &self.by {
+            ChunkBy::Characters => size,
+            ChunkBy::Tokens(_) => MOST_CHARACTERS,
+        };
+        if text.len() > most.saturating_mul(4) {
+            return false;
+        }
         self.measure(text) <= size
             && (text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS)
     }
@@ -278,11 +286,15 @@ fn weight(text: &str, at: usize) -> u64 {
 fn within_word(text: &str, range: Range<usize>, size: usize, chunking: &Chunking) -> usize {
     let word = &text[range.clone()];
     // Only the beginning is looked at: the word may be the whole document.
+    let most = match &chunking.by {
+        ChunkBy::Characters => size.saturating_add(1).min(MOST_CHARACTERS),
+        ChunkBy::Tokens(_) => MOST_CHARACTERS,
+    };
     let bounds = word
         .grapheme_indices(true)
         .map(|(at, _)| at)
         .skip(1)
-        .take(MOST_CHARACTERS)
+        .take(most)
         .collect::<Vec<_>>();
     let fitting = reach(bounds.len(), |at| chunking.fits(&word[..bounds[at]], size));
     match (fitting, bounds.first()) {

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -202,4 +203,30 @@ fn sizes_that_leave_a_chunk_nothing_of_its_own_are_refused() {
     assert!(by_characters(100, 51).check().is_err());
     assert!(by_characters(0, 0).check().is_err());
     assert!(by_characters(32_768, 0).check().is_err());
+}
+
+#[test]
+fn a_cut_does_not_count_the_whole_rest_of_the_text() {
+    let text = "слово и слово. ".repeat(20_000);
+    let counted = Arc::new(AtomicUsize::new(0));
+    let seen = counted.clone();
+    let chunking = Chunking {
+        size: 100,
+        overlap: 10,
+        by: ChunkBy::Tokens(Arc::new(move |text: &str| {
+            seen.fetch_add(text.len(), Ordering::Relaxed);
+            text.len().div_ceil(4)
+        })),
+    };
+    let found = chunks(&text, &whole(&text), &chunking);
+    assert!(found.len() > 1000);
+    let counted = counted.load(Ordering::Relaxed);
+    assert!(
+        counted < text.len() * 200,
+        "{counted} bytes were counted of a text of {}",
+        text.len()
+    );
+    let word = "слово".repeat(20_000);
+    let found = chunks(&word, &whole(&word), &by_characters(100, 0));
+    assert_eq!(found.len(), 1000);
 }
