@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use faq_source::{SourceError, SourceErrorKind};
 
@@ -69,6 +70,8 @@ impl ChildProcess {
             return Err(broke_off("it has no pipes"));
         };
         let (sender, receiver) = mpsc::channel();
+        let deadline = Instant::now() + limits.child_wall;
+        let mut late = false;
         let answer = thread::scope(|scope| {
             scope.spawn(move || {
                 // A child that refuses reads no further; why, it says on the other pipe.
@@ -82,13 +85,18 @@ impl ChildProcess {
                 let _ = sender.send(read.map(|_| answer));
             });
             let answer = receiver.recv_timeout(limits.child_wall);
-            // Whatever came: it has nothing more to say, and the pipes end with it.
+            // Whatever came: it has nothing more to say, and the pipes end with it. One that has answered may still
+            // not end, nor read what it was sent.
             if !matches!(&answer, Ok(Ok(answer)) if answer.len() as u64 <= most) {
+                let _ = child.0.kill();
+            } else if !ends_by(&mut child.0, deadline) {
+                late = true;
                 let _ = child.0.kill();
             }
             answer
         });
-        let Ok(answer) = answer else {
+        let answer = answer.ok().filter(|_| !late);
+        let Some(answer) = answer else {
             return Err(SourceError::new(
                 SourceErrorKind::Limit,
                 format!(
@@ -123,6 +131,21 @@ impl Drop for Ended {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Whether the child ends until then. There is no waiting for that with an end, so it is asked again and again.
+fn ends_by(child: &mut Child, deadline: Instant) -> bool {
+    const LONGEST: Duration = Duration::from_millis(50);
+    let mut pause = Duration::from_micros(200);
+    loop {
+        match child.try_wait() {
+            // What cannot be waited for is told of by the one who does.
+            Ok(Some(_)) | Err(_) => return true,
+            Ok(None) if Instant::now() >= deadline => return false,
+            Ok(None) => thread::sleep(pause),
+        }
+        pause = (pause * 2).min(LONGEST);
     }
 }
 

@@ -151,6 +151,25 @@ fn a_child_that_hangs_is_ended() {
 
 #[cfg(unix)]
 #[test]
+fn a_child_that_closes_its_answer_and_stays_is_ended() {
+    let limits = DocumentLimits {
+        child_wall: Duration::from_millis(300),
+        ..limits()
+    };
+    for script in [
+        // With the document unread in the pipe, and without.
+        "printf x; exec 1>&-; exec sleep 600",
+        "cat >/dev/null; printf x; exec 1>&-; exec sleep 600",
+    ] {
+        let begun = Instant::now();
+        let error = ask(script, &limits).unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Limit, "{script}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{script}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_program_that_is_not_there_is_said() {
     let child = ChildProcess {
         program: "/nowhere/smart-support".into(),
