@@ -114,6 +114,11 @@ impl Draft {
             .filter_map(|issue| issue.id.clone())
             .collect();
         let derived = snapshot.identity == Identity::Derived;
+        let mut torn: BTreeSet<String> = snapshot
+            .rejected()
+            .filter(|issue| issue.locator.page.is_some())
+            .filter_map(|issue| issue.id.clone())
+            .collect();
 
         let SourceSnapshot {
             kind,
@@ -155,6 +160,16 @@ impl Draft {
             .filter(|row| kind != UPLOAD && !sent.contains(&row.source))
             .filter(|row| !imported.contains(&row.source));
         let id = source_identity::resolve(placeholder, records, &stored.sources, others);
+        // Chunks are counted through, so those behind a page that failed stand where others are stored: they would
+        // replace those, and themselves stay doubled. What is stored of such a document stays whole until it is read whole.
+        let held: BTreeSet<&str> = stored
+            .fingerprints
+            .iter()
+            .filter(|row| row.source == id || imported.contains(&row.source))
+            .map(|row| row.key.document.as_str())
+            .collect();
+        torn.retain(|document| held.contains(document.as_str()));
+        incoming.retain(|row| !torn.contains(&row.document.key.document));
         for row in &mut incoming {
             row.document.source = id.clone();
         }
@@ -182,7 +197,7 @@ impl Draft {
         if !derived {
             draft.match_ids()?;
         }
-        draft.match_records();
+        draft.match_records(&torn);
         Ok(draft)
     }
 
@@ -380,13 +395,14 @@ impl Draft {
 
     /// Rows that are equal but for their id: unchanged ones where the source has no ids, renamed ones where it has.
     /// Equal rows are interchangeable, so they pair in order, however many there are.
-    fn match_records(&mut self) {
+    fn match_records(&mut self, torn: &BTreeSet<String>) {
         let taken = self.matched();
         let mut open: HashMap<RecordHash, Vec<usize>> = HashMap::new();
         for (position, row) in self.stored.fingerprints.iter().enumerate().rev() {
             // Documents may hold equal texts: one that is sent must not take a row out of another.
             let spans = self.policy.selection.spans(&row.key.document);
-            if row.source == self.source.id && spans && !taken[position] {
+            let free = spans && !taken[position] && !torn.contains(&row.key.document);
+            if row.source == self.source.id && free {
                 open.entry(row.record).or_default().push(position);
             }
         }

@@ -163,6 +163,56 @@ async fn what_could_not_be_read_of_a_document_is_not_taken_for_gone() {
 }
 
 #[tokio::test]
+async fn a_page_that_failed_does_not_move_the_chunks_behind_it_over_stored_ones() {
+    let world = World::new();
+    let page = |texts: &[&str]| {
+        let mut sent = document("a", texts);
+        sent.issues.push(RowIssue {
+            kind: IssueKind::Malformed,
+            id: Some("a".to_owned()),
+            locator: Locator {
+                page: Some(2),
+                ..Locator::default()
+            },
+            column: None,
+            problem: "page 2 of a cannot be read".to_owned(),
+        });
+        sent
+    };
+    let first = world.sync_with(page(&["one", "three"]), only("a")).await;
+    assert_eq!(
+        first.unwrap().added,
+        2,
+        "the first time there is nothing to spoil"
+    );
+    let whole = ["a:0 one", "a:1 two", "a:2 three"];
+    send(&world, "a", &["one", "two", "three"]).await;
+    let before = world.embedder.texts().len();
+    let report = world
+        .sync_with(page(&["one", "three"]), only("a"))
+        .await
+        .unwrap();
+    assert_eq!((report.deleted, report.withheld), (0, 3));
+    assert_eq!(world.sent(before).len(), 0);
+    assert_eq!(texts(&world).await, whole);
+    // Nor does another document of the same words take them out of it.
+    let mut both = page(&["one", "three"]);
+    both.rows.extend(document("b", &["two"]).rows);
+    world.sync_with(both, SyncPolicy::default()).await.unwrap();
+    assert_eq!(
+        texts(&world).await,
+        [&whole[..], &["b:0 two"]].concat(),
+        "a stays whole"
+    );
+    send(&world, "a", &["one", "zwei", "three"]).await;
+    assert_eq!(
+        texts(&world).await[1],
+        "a:1 zwei",
+        "read whole, it is replaced"
+    );
+}
+
+#[tokio::test]
 async fn a_document_is_removed_and_nothing_else_and_comes_back_without_a_call() {
     let world = World::new();
     send(&world, "a", &["one", "two"]).await;
