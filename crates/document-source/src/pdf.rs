@@ -3,6 +3,7 @@
 mod font;
 mod lines;
 mod page;
+mod stream;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;

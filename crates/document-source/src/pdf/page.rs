@@ -7,6 +7,7 @@ use lopdf::{Dictionary, Document, Error, Object, ObjectId};
 
 use super::font::{Font, Fonts};
 use super::lines::{Line, Lines, Run};
+use super::stream;
 use crate::DocumentLimits;
 use crate::limits::bytes;
 
@@ -26,9 +27,7 @@ pub(super) fn lines<'a>(
     limits: &DocumentLimits,
 ) -> Result<Vec<Line>, String> {
     let most = usize::try_from(limits.part_bytes).unwrap_or(usize::MAX);
-    let content = document
-        .get_page_content_with_limit(page, most)
-        .map_err(|error| problem(&error, limits))?;
+    let content = stream::of_page(document, page, most).map_err(|error| problem(&error, limits))?;
     let by_name = document
         .get_page_fonts(page)
         .map_err(|error| problem(&error, limits))?;
