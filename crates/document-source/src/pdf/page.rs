@@ -272,9 +272,8 @@ impl<'a> Drawing<'a, '_> {
         if !kind.is_ok_and(|kind| kind == b"Form") {
             return Ok(());
         }
-        let Ok(content) = stream.decompressed_content_with_limit(self.left) else {
-            return Ok(());
-        };
+        // What is left out of a page goes unseen: then the page has failed.
+        let content = stream::whole(stream, self.left)?;
         self.left = self.left.saturating_sub(content.len().max(CALL));
         let matrix = stream.dict.get_deref(b"Matrix", document).ok();
         let matrix = matrix.and_then(|matrix| Matrix::of(matrix.as_array().ok()?));

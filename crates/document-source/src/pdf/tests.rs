@@ -154,3 +154,30 @@ fn damage_inside_of_a_page_is_a_page_that_failed() {
     assert_eq!(pages.collect::<Vec<_>>(), [1, 6]);
     assert!(read.text.starts_with("whole"), "{}", read.text);
 }
+
+#[test]
+fn drawings_beyond_the_budget_are_a_page_that_failed() {
+    let limits = DocumentLimits {
+        part_bytes: 1 << 20,
+        ..DocumentLimits::default()
+    };
+    let read = read(
+        |document| {
+            // The page is a drawing within itself too, and calls for it over and over.
+            let calls =
+                "BT /F1 12 Tf 72 700 Td (before) Tj ET /X1 Do ".to_owned() + &"/X1 Do ".repeat(100);
+            let form = dictionary! { "Type" => "XObject", "Subtype" => "Form" };
+            vec![
+                document.add_object(drawing("sound")),
+                document.add_object(Stream::new(form, calls.into_bytes())),
+            ]
+        },
+        &limits,
+    );
+    assert_eq!(failed(&read), [2], "{read:?}");
+    assert!(
+        read.failed[0].problem.contains("more than 1 MiB"),
+        "{}",
+        read.failed[0].problem
+    );
+}
