@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use encoding_rs::Encoding;
-use faq_source::SourceError;
+use faq_source::{SourceError, SourceErrorKind};
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{
@@ -23,9 +23,22 @@ pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted
     if let Some(notice) = notice {
         builder.notice(notice);
     }
+    if let Some(skipped) = read(&text, &mut builder)? {
+        return Err(SourceError::new(
+            SourceErrorKind::Format,
+            format!("<{skipped}> is not closed, and what follows it would be left out; close it"),
+        ));
+    }
+    builder.finish()
+}
+
+/// Adds what a page, or a part of one, says. Yields the element that nobody sees the content of, where one is not closed:
+/// what follows it was left out.
+pub(crate) fn read(text: &str, builder: &mut TextBuilder) -> Result<Option<String>, SourceError> {
     let sink = Sink(RefCell::new(Reader {
         builder,
         text: String::new(),
+        seen: false,
         heading: None,
         skipped: None,
         title: None,
@@ -35,7 +48,7 @@ pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted
     }));
     let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
     let input = BufferQueue::default();
-    input.push_back(StrTendril::from_slice(&text));
+    input.push_back(StrTendril::from_slice(text));
     // A tokenizer stops at scripts that nobody runs here, and goes on when it is asked.
     while !input.is_empty() {
         let _ = tokenizer.feed(&input);
@@ -44,14 +57,12 @@ pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted
     let Sink(reader) = tokenizer.sink;
     let mut reader = reader.into_inner();
     reader.end_block();
-    if let Some(skipped) = reader.skipped.take() {
-        reader.builder.notice(format!(
-            "<{skipped}> is not closed: what follows it is left out"
-        ));
-    }
     match reader.fault {
         Some(fault) => Err(fault),
-        None => reader.builder.finish(),
+        // A title that goes on for ever swallows the page like any other of them.
+        None => Ok(reader
+            .skipped
+            .or_else(|| reader.title.map(|_| "title".to_owned()))),
     }
 }
 
@@ -64,12 +75,14 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
 }
 
-struct Sink(RefCell<Reader>);
+struct Sink<'a>(RefCell<Reader<'a>>);
 
-struct Reader {
-    builder: TextBuilder,
+struct Reader<'a> {
+    builder: &'a mut TextBuilder,
     /// The block that is being read.
     text: String,
+    /// Whether there is anything in it but white space.
+    seen: bool,
     /// The level of the heading that is being read.
     heading: Option<u8>,
     /// The element whose content nobody sees.
@@ -83,7 +96,7 @@ struct Reader {
     fault: Option<SourceError>,
 }
 
-impl TokenSink for Sink {
+impl TokenSink for Sink<'_> {
     type Handle = ();
 
     fn process_token(&self, token: Token, _: u64) -> TokenSinkResult<()> {
@@ -100,12 +113,13 @@ impl TokenSink for Sink {
     }
 }
 
-impl Reader {
+impl Reader<'_> {
     fn characters(&mut self, text: &str) {
         if let Some(title) = &mut self.title {
             title.push_str(text);
         } else if self.skipped.is_none() {
             self.text.push_str(text);
+            self.seen |= !text.trim().is_empty();
         }
     }
 
@@ -120,7 +134,7 @@ impl Reader {
         }
         match name {
             "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed"
-            | "noframes" | "select" | "button" | "nav" | "object"
+            | "noframes" | "select" | "nav"
                 if start && !tag.self_closing =>
             {
                 self.end_block();
@@ -157,7 +171,7 @@ impl Reader {
             }
             "br" if self.verbatim > 0 || self.rows == 0 => self.text.push('\n'),
             "td" | "th" if self.rows > 0 => {
-                if start && !self.text.trim().is_empty() {
+                if start && self.seen {
                     self.text.push_str(" | ");
                 }
             }
@@ -173,6 +187,7 @@ impl Reader {
                 self.end_block();
                 if start && name == "li" {
                     self.text.push_str("- ");
+                    self.seen = true;
                 }
             }
             _ if self.rows > 0 => self.text.push(' '),
@@ -184,6 +199,7 @@ impl Reader {
 
     fn end_block(&mut self) {
         let text = std::mem::take(&mut self.text);
+        self.seen = false;
         if self.fault.is_some() || text.trim().is_empty() {
             return;
         }
@@ -207,10 +223,10 @@ impl Reader {
 }
 
 /// Elements that do not end a paragraph.
-const INLINE: [&str; 30] = [
-    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
-    "ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup",
-    "time", "u", "var", "wbr",
+const INLINE: [&str; 32] = [
+    "a", "abbr", "b", "bdi", "bdo", "button", "cite", "code", "data", "del", "dfn", "em", "font",
+    "i", "img", "ins", "kbd", "label", "mark", "object", "q", "s", "samp", "small", "span",
+    "strong", "sub", "sup", "time", "u", "var", "wbr",
 ];
 
 #[cfg(test)]

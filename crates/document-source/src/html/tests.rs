@@ -1,3 +1,5 @@
+use faq_source::SourceErrorKind;
+
 use crate::{DocumentKind, DocumentLimits, Extracted, Extraction, InProcess};
 
 fn read(html: impl AsRef<[u8]>) -> Extracted {
@@ -45,8 +47,36 @@ fn a_million_open_tags_cost_no_more_than_their_bytes() {
 }
 
 #[test]
-fn an_element_that_is_never_closed_is_told_of() {
-    let page = read("<html><p>Текст<nav>Меню<p>Ещё");
-    assert_eq!(page.text, "Текст");
-    assert!(page.notices[0].contains("<nav> is not closed"));
+fn an_element_that_is_never_closed_is_a_page_that_cannot_be_read() {
+    let error = InProcess
+        .extract(
+            DocumentKind::Html,
+            "<html><p>Текст<nav>Меню<p>Ещё".as_bytes(),
+            &DocumentLimits::default(),
+        )
+        .unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Format);
+    assert!(error.to_string().contains("<nav> is not closed"), "{error}");
+}
+
+#[test]
+fn the_questions_of_an_accordion_are_on_its_buttons() {
+    let page = read(
+        "<html><h2><button>Как закрыть <b>карту</b>?</button></h2><p>Позвоните.\
+         <object data=a.svg>Рисунок карты</object><div><button>Где банкомат?</button><p>Рядом.</div>",
+    );
+    assert_eq!(
+        page.text,
+        "Позвоните.Рисунок карты\n\nГде банкомат?\n\nРядом."
+    );
+    assert_eq!(page.pieces[0].heading, "Как закрыть карту?");
+}
+
+#[test]
+fn a_row_of_a_million_empty_cells_costs_no_more_than_its_bytes() {
+    let page = format!(
+        "<html><table><tr>{}<td>слово<td>два",
+        "<i><td>".repeat(500_000)
+    );
+    assert_eq!(read(page).text, "слово | два");
 }
