@@ -5,7 +5,7 @@ use pulldown_cmark::{Event, HeadingLevel, MetadataBlockKind, Options, Parser, Ta
 
 use crate::decode::decode;
 use crate::extracted::TextBuilder;
-use crate::{DocumentLimits, Extracted};
+use crate::{DocumentLimits, Extracted, html};
 
 pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted, SourceError> {
     let (text, notice) = decode(bytes, None)?;
@@ -21,6 +21,7 @@ pub(crate) fn extract(bytes: &[u8], limits: &DocumentLimits) -> Result<Extracted
     let mut reader = Reader {
         builder,
         text: String::new(),
+        page: String::new(),
         verbatim: false,
         about: false,
         points: 0,
@@ -37,6 +38,8 @@ struct Reader {
     builder: TextBuilder,
     /// The block that is being read.
     text: String,
+    /// The part of a web page that is being read.
+    page: String,
     /// Inside of code.
     verbatim: bool,
     /// Inside of the lines before the text that tell programs about it.
@@ -58,8 +61,10 @@ impl Reader {
             {
                 self.text.push_str(&text)
             }
-            // A break in the source is a space; a tag stands for nothing that is read.
+            // A break in the source is a space; a tag within a paragraph stands for nothing that is read.
             Event::SoftBreak | Event::HardBreak => self.text.push(' '),
+            Event::Html(part) => self.page.push_str(&part),
+            Event::End(TagEnd::HtmlBlock) => self.end_page()?,
             Event::Start(Tag::MetadataBlock(
                 MetadataBlockKind::YamlStyle | MetadataBlockKind::PlusesStyle,
             )) => {
@@ -106,14 +111,22 @@ impl Reader {
             }
             Event::Start(Tag::Heading { .. } | Tag::BlockQuote(_) | Tag::HtmlBlock)
             | Event::End(
-                TagEnd::Paragraph
-                | TagEnd::Item
-                | TagEnd::BlockQuote(_)
-                | TagEnd::HtmlBlock
-                | TagEnd::Table,
+                TagEnd::Paragraph | TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::Table,
             )
             | Event::Rule => self.end_block()?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a block of HTML says: questions and tables are written so too.
+    fn end_page(&mut self) -> Result<(), SourceError> {
+        let page = std::mem::take(&mut self.page);
+        // Other blocks may stand between where an element opens and where it closes; they are read by themselves.
+        if let Some(skipped) = html::read(&page, &mut self.builder)? {
+            self.builder.notice(format!(
+                "<{skipped}> is not closed before the next empty line: what follows it up to there is left out"
+            ));
         }
         Ok(())
     }

@@ -40,3 +40,22 @@ fn quotes_within_quotes_and_open_brackets_cost_no_more_than_their_bytes() {
         assert!(read.is_ok());
     }
 }
+
+#[test]
+fn what_is_written_as_html_is_read_as_html() {
+    let read = InProcess
+        .extract(
+            DocumentKind::Markdown,
+            "# Карты\n\n<details><summary>Как закрыть карту?</summary>\n\nПозвоните **нам**.\n\n</details>\n\n\
+             <p align=center>Посередине</p>\n\n<!-- тайно -->\n\n- раз\n\n<table><tr><td>Срок<td>5 дней</table>\n\n\
+             <script>\nalert('нет')\n</script>\n\n<nav>Меню\n\nКонец.\n"
+                .as_bytes(),
+            &DocumentLimits::default(),
+        )
+        .unwrap();
+    assert_eq!(
+        read.text,
+        "Как закрыть карту?\n\nПозвоните нам.\n\nПосередине\n- раз\nСрок | 5 дней\n\nКонец."
+    );
+    assert!(read.notices[0].contains("<nav> is not closed"));
+}
