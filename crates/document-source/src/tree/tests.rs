@@ -97,7 +97,7 @@ fn a_link_out_of_the_directory_is_not_followed_and_a_circle_ends() {
     link("secret.txt", "out.txt");
     link("docs/a.txt", "inside.txt");
     link("docs", "circle");
-    link("nowhere", "dangling.txt");
+    link("nowhere", "dangling");
     let snapshot = read(&docs, DocumentLimits::default()).unwrap();
     assert_eq!(
         ids(&snapshot),
@@ -147,4 +147,78 @@ fn every_limit_is_named_with_its_value() {
             .any(|problem| problem.contains("larger than 13 B")),
         "{problems:?}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_cannot_be_followed_now_is_a_document_that_cannot_be_read() {
+    let place = place();
+    let docs = place.path().join("docs");
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, docs.join(name)).unwrap();
+    };
+    link("not-mounted/now.txt", "b/now.txt");
+    link("loop.md", "loop.md");
+    link("not-mounted/table.csv", "other.csv");
+    let snapshot = read(&docs, DocumentLimits::default()).unwrap();
+    let issues = snapshot
+        .issues
+        .iter()
+        .filter(|issue| issue.problem.contains("cannot be followed"))
+        .filter_map(|issue| issue.id.as_deref())
+        .collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(
+        issues,
+        ["b/now.txt", "loop.md"].into(),
+        "their stored rows must stay"
+    );
+    let pattern = read(&docs.join("*.txt"), DocumentLimits::default()).unwrap();
+    assert!(
+        pattern
+            .issues
+            .iter()
+            .all(|issue| !issue.problem.contains("followed")),
+        "it speaks of none of them"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_steers_the_terminal_is_no_id() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = place();
+    let docs = place.path().join("docs");
+    for name in [
+        &b"\x1b[31mred.txt"[..],
+        b"two\nlines.txt",
+        b"\xff.txt",
+        b"\xff.csv",
+    ] {
+        fs::write(docs.join(std::ffi::OsStr::from_bytes(name)), "Текст.").unwrap();
+    }
+    let snapshot = read(&docs, DocumentLimits::default()).unwrap();
+    assert_eq!(ids(&snapshot), ["a.txt", "b/c/third.text", "b/second.txt"]);
+    let named = snapshot
+        .issues
+        .iter()
+        .filter(|issue| issue.problem.contains("rename the file"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        named.len(),
+        3,
+        "a table is left out whatever it is called: {named:?}"
+    );
+    for issue in named {
+        assert!(!issue.problem.contains(char::is_control), "{issue:?}");
+        assert!(
+            !issue
+                .id
+                .as_deref()
+                .unwrap_or_default()
+                .contains(char::is_control),
+            "{issue:?}"
+        );
+    }
+    let notices = snapshot.notices.join("\n");
+    assert!(notices.contains(".csv 2"), "{notices}");
 }

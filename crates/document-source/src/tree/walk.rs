@@ -203,10 +203,7 @@ impl<'a> Walk<'a> {
                 // Which documents are in it nobody knows: without an id, none of the stored ones goes for missing.
                 self.issue(
                     None,
-                    format!(
-                        "the directory {} does not open: {error}",
-                        relative.display()
-                    ),
+                    format!("the directory {} does not open: {error}", shown(relative)),
                 );
                 return Ok(Vec::new());
             }
@@ -221,14 +218,14 @@ impl<'a> Walk<'a> {
                 )));
             }
             let named = entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)));
-            let (name, mut kind) = match named {
+            let (name, kind) = match named {
                 Ok(named) => named,
                 Err(error) => {
                     self.issue(
                         None,
                         format!(
                             "the directory {} cannot be listed: {error}",
-                            relative.display()
+                            shown(relative)
                         ),
                     );
                     break;
@@ -240,15 +237,13 @@ impl<'a> Walk<'a> {
                 continue;
             }
             if kind.is_symlink() {
-                match self.behind(&own) {
-                    Some(target) => kind = target,
-                    None => continue,
+                if let Some(target) = self.behind(&own) {
+                    self.file(&own, target)?;
                 }
-            }
-            if kind.is_dir() {
+            } else if kind.is_dir() {
                 below.push(own);
             } else if kind.is_file() {
-                self.file(own)?;
+                self.file(&own, path.join(&name))?;
             }
         }
         Ok(below)
@@ -256,49 +251,59 @@ impl<'a> Walk<'a> {
 
     /// What a link leads to: a file below the root. Directories are read where they are, so that no link makes a circle
     /// of them.
-    fn behind(&mut self, relative: &Path) -> Option<fs::FileType> {
-        let target = fs::canonicalize(self.root.join(relative)).ok();
-        let kind = target
-            .filter(|target| target.starts_with(&self.real))
-            .and_then(|target| fs::metadata(target).ok())
-            .map(|data| data.file_type())
-            .filter(fs::FileType::is_file);
-        self.links += usize::from(kind.is_none());
-        kind
+    fn behind(&mut self, relative: &Path) -> Option<PathBuf> {
+        let target = fs::canonicalize(self.root.join(relative))
+            .and_then(|target| Ok((fs::metadata(&target)?.is_file(), target)));
+        match target {
+            Ok((true, target)) if target.starts_with(&self.real) => return Some(target),
+            // It may lead to a document again tomorrow, when the disk is back: what is stored of that stays.
+            Err(error) if self.wanted(relative) && kind_of(relative).is_some() => {
+                let shown = shown(relative);
+                self.issue(
+                    Some(id_of(relative).unwrap_or_else(|| shown.clone())),
+                    format!("{shown} cannot be read: the link cannot be followed: {error}"),
+                );
+            }
+            _ => self.links += 1,
+        }
+        None
     }
 
-    fn file(&mut self, relative: PathBuf) -> Result<(), SourceError> {
-        if self
-            .matcher
-            .is_some_and(|matcher| !matcher.is_match(&relative))
-        {
+    fn wanted(&self, relative: &Path) -> bool {
+        self.matcher
+            .is_none_or(|matcher| matcher.is_match(relative))
+    }
+
+    fn file(&mut self, relative: &Path, path: PathBuf) -> Result<(), SourceError> {
+        if !self.wanted(relative) {
             return Ok(());
         }
-        let Some(id) = id_of(&relative) else {
-            let shown = relative.to_string_lossy().into_owned();
-            self.issue(
-                Some(shown.clone()),
-                format!("{shown:?}: the name is no UTF-8; rename the file"),
-            );
-            return Ok(());
-        };
-        if DocumentKind::of_name(&id).is_none() {
+        if kind_of(relative).is_none() {
             let extension = relative
                 .extension()
-                .map(|end| format!(".{}", end.to_string_lossy()));
+                .map(|end| format!(".{}", shown(Path::new(end))));
             *self
                 .others
                 .entry(extension.unwrap_or_else(|| "no extension".to_owned()))
                 .or_default() += 1;
             return Ok(());
         }
+        let Some(id) = id_of(relative) else {
+            let shown = shown(relative);
+            self.issue(
+                Some(shown.clone()),
+                format!(
+                    "\"{shown}\": the name is no UTF-8, or has control characters; rename the file"
+                ),
+            );
+            return Ok(());
+        };
         if self.found.documents.len() >= self.limits.documents {
             return Err(over(format!(
                 "more than {} documents there; sync parts of them into collections of their own",
                 self.limits.documents
             )));
         }
-        let path = self.root.join(&relative);
         self.found.documents.push((id, path));
         Ok(())
     }
@@ -328,7 +333,7 @@ impl<'a> Walk<'a> {
         }
         if self.links > 0 {
             notices.push(format!(
-                "{} left out: to a directory, to nothing, or out of the directory",
+                "{} left out: to a directory, to no document, or out of the directory",
                 plural(self.links, "link")
             ));
         }
@@ -347,8 +352,18 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The path with `/` between the names.
+/// The path with `/` between the names, if that can be stored and shown.
 fn id_of(relative: &Path) -> Option<String> {
     let names = relative.iter().map(std::ffi::OsStr::to_str);
-    Some(names.collect::<Option<Vec<_>>>()?.join("/"))
+    let id = names.collect::<Option<Vec<_>>>()?.join("/");
+    (!id.contains(char::is_control)).then_some(id)
+}
+
+fn kind_of(relative: &Path) -> Option<DocumentKind> {
+    DocumentKind::of_name(&relative.to_string_lossy())
+}
+
+/// A path of which nothing steers the terminal.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
 }
