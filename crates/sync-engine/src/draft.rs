@@ -251,6 +251,13 @@ impl Draft {
             companions: Vec::new(),
             taken_over: BTreeSet::new(),
         };
+        // A document that is there still may be cut otherwise, or be shorter: none of its rows is missed.
+        let there: HashSet<String> = if source_identity::is_cut(&self.source.kind) {
+            let rows = self.incoming.iter();
+            rows.map(|row| row.document.key.document.clone()).collect()
+        } else {
+            HashSet::new()
+        };
         for row in self.incoming {
             let known = row
                 .stored
@@ -276,12 +283,13 @@ impl Draft {
             plan.withheld = kept.len();
             plan.deletes = deleted.into_iter().map(|row| row.key.clone()).collect();
             let own = own.iter().filter(|own| **own).count();
-            if !self
-                .policy
+            let missed: Vec<&DocumentKey> = plan
                 .deletes
-                .permits(plan.deletes.len(), own, plan.total)
-            {
-                return Err(decide::guard(&plan, own));
+                .iter()
+                .filter(|key| !there.contains(&key.document))
+                .collect();
+            if !self.policy.deletes.permits(missed.len(), own, plan.total) {
+                return Err(decide::guard(&plan, &missed, own));
             }
         } else {
             // A document has one owner: what else an import brought of one that changes hands goes, selected or not.

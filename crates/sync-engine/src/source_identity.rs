@@ -23,6 +23,14 @@ pub fn source_id(name: &str) -> SourceId {
 /// The kind of the source that owns the documents that were sent, one by one.
 pub const UPLOAD: &str = "upload";
 
+/// The kind of a source of documents, each of which is cut into rows.
+const DOCUMENTS: &str = "documents";
+
+/// Whether a source's ids are those of documents, and its rows no more than what one was cut into.
+pub(crate) fn is_cut(kind: &str) -> bool {
+    [DOCUMENTS, UPLOAD].contains(&kind)
+}
+
 /// The id of a source: of a file, of a data set, which is told by it ever after, or of a table, a query or uploads, whose
 /// name is no file's.
 pub(crate) fn source_id_of(kind: &str, name: &str) -> SourceId {

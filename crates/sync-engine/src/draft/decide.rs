@@ -146,15 +146,15 @@ impl SyncPlan {
     }
 }
 
-pub(super) fn guard(plan: &SyncPlan, stored: usize) -> SyncError {
-    let deleted = plan.deletes.len();
+/// What is said when so many rows are missed in the source, of those that are stored.
+pub(super) fn guard(plan: &SyncPlan, missed: &[&DocumentKey], stored: usize) -> SyncError {
+    let deleted = missed.len();
     let why = if plan.total == 0 {
         "the source is empty"
     } else {
         "more than the delete guard lets pass"
     };
-    let mut names: Vec<&str> = plan
-        .deletes
+    let mut names: Vec<&str> = missed
         .iter()
         .take(3)
         .map(|key| key.document.as_str())

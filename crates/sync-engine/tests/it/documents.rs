@@ -40,6 +40,17 @@ async fn send(world: &World, id: &str, texts: &[&str]) -> SyncReport {
         .unwrap()
 }
 
+/// What a directory of documents says: each by its name, in chunks.
+fn directory(documents: &[(&str, &[&str])]) -> SourceSnapshot {
+    let rows = documents
+        .iter()
+        .flat_map(|(id, texts)| document(id, texts).rows);
+    SourceSnapshot {
+        kind: "documents".to_owned(),
+        ..snapshot("docs", rows.collect())
+    }
+}
+
 async fn texts(world: &World) -> Vec<String> {
     let rows = world.rows().await.into_iter();
     rows.map(|row| {
@@ -210,6 +221,38 @@ async fn a_page_that_failed_does_not_move_the_chunks_behind_it_over_stored_ones(
         "a:1 zwei",
         "read whole, it is replaced"
     );
+}
+
+#[tokio::test]
+async fn chunks_of_a_document_that_is_still_there_are_not_missed_by_the_delete_guard() {
+    let world = World::new();
+    let guarded = SyncPolicy::default;
+    let fine: [(&str, &[&str]); 2] = [
+        ("a.md", &["one", "two", "three", "four"]),
+        ("b.md", &["five", "six"]),
+    ];
+    let first = world.sync_with(directory(&fine), guarded()).await.unwrap();
+    assert_eq!(first.added, 6);
+    // The same documents in larger pieces: four of six rows go, and no document.
+    let coarse: [(&str, &[&str]); 2] = [("a.md", &["one two three four"]), ("b.md", &["five six"])];
+    let report = world
+        .sync_with(directory(&coarse), guarded())
+        .await
+        .unwrap();
+    assert_eq!(report.deleted, 4);
+    assert_eq!(
+        texts(&world).await,
+        ["a.md:0 one two three four", "b.md:0 five six"]
+    );
+    // A document that is gone is missed, with what it says.
+    let error = world
+        .sync_with(directory(&coarse[..1]), guarded())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), SyncErrorKind::DeleteGuard);
+    assert!(error.to_string().starts_with("1 of 2 rows"), "{error}");
+    assert!(error.to_string().contains("(b.md)"), "{error}");
+    assert_eq!(texts(&world).await.len(), 2);
 }
 
 #[tokio::test]
