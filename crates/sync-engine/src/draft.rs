@@ -403,14 +403,21 @@ impl Draft {
 
     /// Rows that are equal but for their id: unchanged ones where the source has no ids, renamed ones where it has.
     /// Equal rows are interchangeable, so they pair in order, however many there are.
+    ///
+    /// A row that could not be read this time is there under its id still: an equal one beside it is another row. Where
+    /// that id is unknown too, it may be any.
     fn match_records(&mut self, torn: &BTreeSet<String>) {
+        if self.partial && !self.derived {
+            return;
+        }
         let taken = self.matched();
         let mut open: HashMap<RecordHash, Vec<usize>> = HashMap::new();
         for (position, row) in self.stored.fingerprints.iter().enumerate().rev() {
             // Documents may hold equal texts: one that is sent must not take a row out of another.
             let spans = self.policy.selection.spans(&row.key.document);
-            let free = spans && !taken[position] && !torn.contains(&row.key.document);
-            if row.source == self.source.id && free {
+            let document = &row.key.document;
+            let unread = self.protected.contains(document) || torn.contains(document);
+            if row.source == self.source.id && spans && !unread && !taken[position] {
                 open.entry(row.record).or_default().push(position);
             }
         }

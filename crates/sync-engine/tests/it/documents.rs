@@ -256,6 +256,46 @@ async fn chunks_of_a_document_that_is_still_there_are_not_missed_by_the_delete_g
 }
 
 #[tokio::test]
+async fn a_document_that_cannot_be_read_loses_no_row_to_an_equal_one() {
+    let world = World::new();
+    let texts_of: &[&str] = &["one", "two"];
+    let manual = directory(&[("manual.pdf", texts_of), ("other.pdf", &["three"])]);
+    world.sync(manual).await;
+    let unread = |id: Option<&str>| RowIssue {
+        kind: IssueKind::Malformed,
+        id: id.map(ToOwned::to_owned),
+        locator: Locator::default(),
+        column: None,
+        problem: "it cannot be read".to_owned(),
+    };
+    let all = [
+        "manual-2.pdf:0 one",
+        "manual-2.pdf:1 two",
+        "manual.pdf:0 one",
+        "manual.pdf:1 two",
+        "other.pdf:0 three",
+    ];
+    let mut copied = directory(&[("manual-2.pdf", texts_of), ("other.pdf", &["three"])]);
+    copied.issues.push(unread(Some("manual.pdf")));
+    let report = world.sync(copied.clone()).await;
+    assert_eq!((report.added, report.renamed, report.withheld), (2, 0, 2));
+    assert_eq!(report.embedded, 0, "equal texts are paid for once");
+    assert_eq!(texts(&world).await, all);
+    // Nor where nobody can say which one it is.
+    let world = World::new();
+    world
+        .sync(directory(&[
+            ("manual.pdf", texts_of),
+            ("other.pdf", &["three"]),
+        ]))
+        .await;
+    copied.issues = vec![unread(None)];
+    let report = world.sync(copied).await;
+    assert_eq!((report.added, report.renamed, report.withheld), (2, 0, 2));
+    assert_eq!(texts(&world).await, all);
+}
+
+#[tokio::test]
 async fn a_document_is_removed_and_nothing_else_and_comes_back_without_a_call() {
     let world = World::new();
     send(&world, "a", &["one", "two"]).await;
