@@ -136,6 +136,51 @@ fn the_reject_file_holds_the_rows_whole_and_harmless() {
 }
 
 #[test]
+fn a_reject_file_that_is_the_source_or_another_file_of_yours_destroys_nothing() {
+    let place = place();
+    let source = std::fs::read_to_string(place.path("faq.csv")).unwrap();
+    for itself in ["faq.csv", "./faq.csv"] {
+        lint(&place, &["--reject", itself])
+            .expect(2)
+            .says(&["is the source itself", "name another file"]);
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(place.path("faq.csv"), place.path("link.csv")).unwrap();
+        place
+            .run(&["lint", "link.csv", "--reject", "faq.csv"])
+            .expect(2)
+            .says(&["is the source itself"]);
+    }
+    assert_eq!(
+        std::fs::read_to_string(place.path("faq.csv")).unwrap(),
+        source
+    );
+    for (other, text) in [
+        ("other.csv", "id,question,answer\n1,a,b\n"),
+        ("other.jsonl", "{\"question\":\"a\"}\n"),
+    ] {
+        place.write(other, text);
+        lint(&place, &["--reject", other])
+            .expect(2)
+            .says(&["no lint has written"]);
+        assert_eq!(std::fs::read_to_string(place.path(other)).unwrap(), text);
+    }
+    // Its own file is written anew each time.
+    for _ in 0..2 {
+        lint(&place, &["--reject", "reject.csv"]).expect(4);
+        lint(&place, &["--reject", "reject.jsonl"]).expect(4);
+    }
+    std::fs::create_dir(place.path("docs")).unwrap();
+    place.write("docs/a.md", "# A\n\ntext\n");
+    place
+        .run(&["lint", "docs", "--reject", "docs/reports/reject.csv"])
+        .expect(2)
+        .says(&["lies in the source"]);
+    assert!(!place.path("docs/reports").exists());
+}
+
+#[test]
 fn a_source_without_faults_or_that_cannot_be_read() {
     let place = Place::hash();
     place.write(
@@ -147,7 +192,10 @@ fn a_source_without_faults_or_that_cannot_be_read() {
         .expect(0)
         .prints(&["Nothing found: 1 row read from good.csv"]);
     // A file of an earlier run does not stay.
-    place.write("reject.jsonl", "old\n");
+    place.write(
+        "reject.jsonl",
+        "{\"sheet\":null,\"row\":2,\"findings\":\"html\",\"reasons\":\"old\"}\n",
+    );
     place
         .run(&["lint", "good.csv", "--reject", "reject.jsonl"])
         .expect(0);

@@ -20,6 +20,9 @@ use crate::wire;
 pub(crate) fn run(app: &App, args: &LintArgs) -> Result<ExitCode, Failure> {
     let reject = args.reject.as_deref().map(reject::Target::of).transpose()?;
     let named = source::named(app, &args.source)?;
+    if let Some(target) = &reject {
+        target.check(named.file())?;
+    }
     let snapshot = source::read_silently(&named)?;
     for notice in &snapshot.notices {
         tracing::info!("{notice}");

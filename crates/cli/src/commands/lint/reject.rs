@@ -2,6 +2,8 @@
 //! would calculate is made a text.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use faq_source::{Finding, SourceRow, SourceSnapshot};
@@ -24,6 +26,12 @@ enum Form {
 /// The columns before those of the source.
 const REASONS: [&str; 4] = ["sheet", "row", "findings", "reasons"];
 const FIELDS: [&str; 5] = ["id", "question", "answer", "category", "subcategory"];
+
+/// What every reject file has, and hardly anything else.
+const KNOWN_BY: [&str; 3] = ["row", "findings", "reasons"];
+
+/// How far a file is looked into to tell whether it is one of ours: its first line is a header or one row.
+const FIRST_LINE: u64 = 16 * 1024 * 1024;
 
 impl Target {
     /// The form follows from the extension.
@@ -48,6 +56,63 @@ impl Target {
         Ok(Self {
             path: path.to_owned(),
             form,
+        })
+    }
+
+    /// Refuses to write over the source or any other file that is not a reject file already: what is replaced is gone.
+    pub(super) fn check(&self, source: Option<&Path>) -> Result<(), Failure> {
+        let path = self.path.display();
+        if let Some(source) = source.and_then(|source| source.canonicalize().ok()) {
+            let target = whole(&self.path);
+            if target == source {
+                return Err(usage(format!(
+                    "--reject {path} is the source itself, which would be replaced by its faulty rows; name another file"
+                )));
+            }
+            if source.is_dir() && target.starts_with(&source) {
+                return Err(usage(format!(
+                    "--reject {path} lies in the source {}, of which it would be a part the next time; name a file \
+                     elsewhere",
+                    source.display()
+                )));
+            }
+        }
+        match fs::metadata(&self.path) {
+            Err(_) => return Ok(()),
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(usage(format!("--reject {path} is no file; name one"))),
+        }
+        match self.is_ours() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(usage(format!(
+                "--reject {path} would replace a file that no lint has written; name another one, or move that one away"
+            ))),
+            Err(error) => Err(usage(format!(
+                "--reject {path}: the file that is there cannot be read, so what it holds is unknown: {error}; name \
+                 another one"
+            ))),
+        }
+    }
+
+    /// Whether the file that is there is empty, or begins like a reject file.
+    fn is_ours(&self) -> io::Result<bool> {
+        let mut line = Vec::new();
+        BufReader::new(File::open(&self.path)?.take(FIRST_LINE)).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(true);
+        }
+        let Ok(line) = String::from_utf8(line) else {
+            return Ok(false);
+        };
+        Ok(match self.form {
+            Form::Csv => {
+                let line = line.trim_start_matches('\u{feff}').trim_end();
+                let names: BTreeSet<&str> = line.split(',').collect();
+                let [first, ..] = REASONS;
+                line.starts_with(first) && KNOWN_BY.iter().all(|name| names.contains(name))
+            }
+            Form::JsonLines => serde_json::from_str::<Map<String, Value>>(&line)
+                .is_ok_and(|row| KNOWN_BY.iter().all(|name| row.contains_key(*name))),
         })
     }
 
@@ -76,6 +141,21 @@ impl Target {
         );
         Ok(())
     }
+}
+
+/// Where a path leads to, whether there is a file yet or not.
+fn whole(path: &Path) -> PathBuf {
+    if let Ok(found) = path.canonicalize() {
+        return found;
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Directories that are not there yet are created: the first that is there says where.
+    for above in absolute.ancestors().skip(1) {
+        if let (Ok(found), Ok(rest)) = (above.canonicalize(), absolute.strip_prefix(above)) {
+            return found.join(rest);
+        }
+    }
+    absolute
 }
 
 /// One row with all its findings.
