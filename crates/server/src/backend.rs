@@ -231,6 +231,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// `Unavailable` while somebody else holds it for longer than that.
     async fn workshop(&self, collection: &CollectionName) -> Result<Workshop, ServiceError>;
 
+    /// Opens the store for writing what needs no embedder, and names the run; waits as [`workshop`](Self::workshop) does.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn writable(&self) -> Result<(Arc<dyn EmbeddingStore>, RunId), ServiceError>;
+
     /// Whether a source is configured.
     fn has_source(&self) -> bool;
 

@@ -9,6 +9,7 @@ use storage_core::{CollectionName, Timestamp};
 use sync_engine::Progress;
 use tokio::sync::{Semaphore, watch};
 
+use crate::apart::apart;
 use crate::limits::Limits;
 use crate::metrics::{JobLabels, Metrics};
 use crate::problem::{Code, Problem};
@@ -24,14 +25,14 @@ pub(crate) struct Jobs {
     kept: usize,
     metrics: Arc<Metrics>,
     table: Mutex<Table>,
-    /// Whether a job runs.
-    busy: watch::Sender<bool>,
+    /// How much is being written, or about to be.
+    busy: watch::Sender<usize>,
     /// Raised when the service is to end.
     ending: watch::Sender<bool>,
     /// Places for bodies that are being received.
     pub(crate) receiving: Semaphore,
     /// Held by whoever writes: this process is one writer.
-    pub(crate) writing: tokio::sync::Mutex<()>,
+    pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -142,10 +143,10 @@ impl Jobs {
             kept: limits.kept_jobs,
             metrics,
             table: Mutex::default(),
-            busy: watch::Sender::new(false),
+            busy: watch::Sender::new(0),
             ending: watch::Sender::new(false),
             receiving: Semaphore::new(limits.uploads),
-            writing: tokio::sync::Mutex::default(),
+            writing: Arc::default(),
         }
     }
 
@@ -201,10 +202,24 @@ impl Jobs {
         jobs.count(&table);
         if !table.worker {
             table.worker = true;
-            jobs.busy.send_replace(true);
-            tokio::spawn(work(Arc::clone(service)));
+            tokio::spawn(work(UnderWay::new(service)));
         }
         Ok(body)
+    }
+
+    /// Begins to write beside the queue: the end waits for it.
+    ///
+    /// # Errors
+    /// `ShuttingDown` when nothing is begun any more.
+    pub(crate) fn beside(service: &Arc<Service>) -> Result<UnderWay, Problem> {
+        let table = service.jobs.table();
+        if table.ending {
+            return Err(Problem::new(
+                Code::ShuttingDown,
+                "the service is about to end",
+            ));
+        }
+        Ok(UnderWay::new(service))
     }
 
     /// The job of that id.
@@ -233,7 +248,6 @@ impl Jobs {
         let mut table = self.table();
         let Some((number, task)) = table.waiting.pop_front() else {
             table.worker = false;
-            self.busy.send_replace(false);
             return None;
         };
         table.bytes = table.bytes.saturating_sub(task.bytes());
@@ -345,10 +359,10 @@ impl Jobs {
         self.count(&table);
     }
 
-    /// Waits until no job runs.
+    /// Waits until nobody writes.
     pub(crate) async fn idle(&self) {
         // It fails when the sender is gone, and the sender is here.
-        let _ = self.busy.subscribe().wait_for(|busy| !busy).await;
+        let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
     }
 
     /// Waits until the service is to end.
@@ -391,15 +405,33 @@ impl Job {
     }
 }
 
+/// Something that is being written: the service does not end before this is gone, or its patience is.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Service>);
+
+impl UnderWay {
+    fn new(service: &Arc<Service>) -> Self {
+        service.jobs.busy.send_modify(|busy| *busy += 1);
+        Self(Arc::clone(service))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.jobs.busy.send_modify(|busy| *busy -= 1);
+    }
+}
+
 /// Empties the queue, one job after the other.
-async fn work(service: Arc<Service>) {
+async fn work(under_way: UnderWay) {
+    let service = Arc::clone(&under_way.0);
     while let Some((number, task)) = service.jobs.next(service.backend.now()) {
         let Some((collection, heard)) = service.jobs.begun(number) else {
             continue;
         };
         let job = work::run(Arc::clone(&service), number, collection, heard, task);
-        // A task of its own: a panic ends that job, and no other.
-        let outcome = match tokio::spawn(job).await {
+        // A thread of its own: a panic ends that job and no other, and a store that blocks holds no request up.
+        let outcome = match apart(job).await {
             Ok(outcome) => outcome,
             Err(panic) => Err(Problem::internal(&panic).into()),
         };

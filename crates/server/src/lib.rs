@@ -6,6 +6,7 @@
 //!
 //! Nothing here reads the environment or knows a backend: a [`Backend`] brings both.
 
+mod apart;
 mod backend;
 mod connection;
 mod drift;

@@ -1,17 +1,19 @@
 //! `/vectors`: what is stored, by document; and bringing index and store into step.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use document_source::metadata::{self, Limits, MetadataErrorKind};
 use retriever::{Drift, Entry};
 use serde::Deserialize;
-use storage_core::{MetadataValue, Timestamp};
-use sync_engine::remove_document;
+use storage_core::{CollectionName, MetadataValue, Timestamp};
+use sync_engine::{Removed, remove_document};
 use utoipa::IntoParams;
 
+use crate::apart::{apart, apart_while_wanted, blocking};
+use crate::backend::ServiceError;
 use crate::drift;
 use crate::jobs::Jobs;
 use crate::parameters::{self, Named, OfCollection, Parameters, invalid};
@@ -22,10 +24,13 @@ use crate::service::Service;
 use crate::shapes::{
     ChunkBody, DeletedBody, DocumentBody, DocumentStats, DriftBody, JobBody, RebuildBody, StatsBody,
 };
+use crate::snapshot::Snapshot;
 use crate::work::{self, Task};
 
 /// Characters of a preview.
 const PREVIEW: usize = 200;
+/// A deletion that is stored is told, also when the index takes longer than this to follow.
+const SERVED: Duration = Duration::from_secs(3);
 
 /// Counts the vectors, and those of each document.
 #[utoipa::path(
@@ -148,7 +153,8 @@ fn no_such_document(id: &str, collection: &str) -> Problem {
     )
 }
 
-/// Deletes a document with all its chunks, whichever source it is of. When this answers, no search finds it any more.
+/// Deletes a document with all its chunks, whichever source it is of. When this answers with `served`, no search finds it
+/// any more.
 #[utoipa::path(
     delete,
     path = "/vectors/document/{id}",
@@ -171,7 +177,8 @@ pub(crate) async fn delete(
     };
     // A job may write for minutes: whoever waits that long is better told so.
     let patience = service.settings.limits.request_time / 4;
-    let writing = tokio::time::timeout(patience, service.jobs.writing.lock());
+    let writing = Arc::clone(&service.jobs.writing).lock_owned();
+    let writing = tokio::time::timeout(patience, writing);
     let Ok(writing) = writing.await else {
         return Err(Problem::new(
             Code::StoreUnavailable,
@@ -179,20 +186,37 @@ pub(crate) async fn delete(
         )
         .retry_after(5));
     };
-    let workshop = service.backend.workshop(&collection).await?;
-    let clock = || service.backend.now();
-    let store = &*workshop.store;
-    let removed = remove_document(store, &clock, &workshop.run, &collection, &id).await;
-    drop((workshop, writing));
-    let removed = removed.map_err(crate::backend::ServiceError::from)?;
-    let removed = removed.ok_or_else(|| no_such_document(&id, collection.as_str()))?;
-    service.serves(&collection, removed.generation).await;
+    let under_way = Jobs::beside(&service)?;
+    let removing = {
+        let (service, collection, id) = (Arc::clone(&service), collection.clone(), id.clone());
+        // To its end, also when the client is gone: a deletion that is half done is none.
+        apart(async move {
+            let removed = remove(&service, &collection, &id).await;
+            drop((writing, under_way));
+            removed
+        })
+    };
+    let removed = removing.await.map_err(|panic| Problem::internal(&panic))?;
+    let removed = removed?.ok_or_else(|| no_such_document(&id, collection.as_str()))?;
+    let served = service.serves(&collection, removed.generation);
+    let served = tokio::time::timeout(SERVED, served).await.is_ok();
     Ok(json(&DeletedBody {
+        served,
         document_id: id,
         deleted: removed.rows,
         source: removed.owner.to_string(),
         returns: removed.source.is_some_and(|source| !work::is_free(&source)),
     }))
+}
+
+async fn remove(
+    service: &Service,
+    collection: &CollectionName,
+    id: &str,
+) -> Result<Option<Removed>, ServiceError> {
+    let (store, run) = service.backend.writable().await?;
+    let clock = || service.backend.now();
+    Ok(remove_document(&*store, &clock, &run, collection, id).await?)
 }
 
 /// Brings documents to what a `metadata.json` says of them: its rows as a list, under `chunks`, or under their places in
@@ -327,9 +351,21 @@ pub(crate) async fn drift(
     Parameters(depth): Parameters<DriftDepth>,
 ) -> Result<Response, Problem> {
     let snapshot = service.snapshot()?;
-    let failed = |error| Problem::from(crate::backend::ServiceError::from(error));
+    let vectors = depth.vectors == Some(true);
+    let mut compared =
+        apart_while_wanted(async move { compare(&service, &snapshot, vectors).await });
+    let compared = compared.done().await;
+    let compared = compared.map_err(|panic| Problem::internal(&panic))?;
+    Ok(json(&compared?))
+}
+
+async fn compare(
+    service: &Service,
+    snapshot: &Snapshot,
+    vectors: bool,
+) -> Result<DriftBody, ServiceError> {
     let store = service.backend.open().await?;
-    let status = store.status().await.map_err(failed)?;
+    let status = store.status().await?;
     let mut collections = Vec::new();
     let mut in_step = true;
     let names = status.collections.iter().map(|collection| &collection.name);
@@ -338,29 +374,26 @@ pub(crate) async fn drift(
         let served = snapshot.collections.get(name).cloned();
         let rows = served.as_ref().map_or(0, |served| served.index.len());
         let drift = match served {
-            Some(served) if depth.vectors == Some(true) => {
-                served.index.compare(&*store).await.map_err(failed)?
-            }
+            Some(served) if vectors => served.index.compare(&*store).await?,
             served => {
-                let (_, stored) = store.fingerprints(name).await.map_err(failed)?;
-                blocking(move || match served {
+                let (_, stored) = store.fingerprints(name).await?;
+                match served {
                     Some(served) => served.index.drift(&stored),
                     None => drift::lacking(stored.into_iter().map(|row| row.key)),
-                })
-                .await?
+                }
             }
         };
         let missing = status.collection(name).map_or(0, |found| found.missing);
         in_step &= drift.is_empty() && missing == 0;
         collections.push(drift::body(name.as_str(), rows, missing, &drift));
     }
-    Ok(json(&DriftBody {
+    Ok(DriftBody {
         schema: 1,
         in_step,
         generation: snapshot.generation().0,
         store_generation: status.generation.0,
         collections,
-    }))
+    })
 }
 
 /// Builds the index anew from the store, whatever generation it is of, and tells what that changed.
@@ -411,12 +444,4 @@ pub(crate) async fn rebuild(State(service): State<Arc<Service>>) -> Result<Respo
         })
     })
     .await
-}
-
-/// Does what takes a processor for a while where no request waits for it.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|panic| Problem::internal(&panic))
 }

@@ -55,6 +55,8 @@ pub(crate) struct DeletedBody {
     pub(crate) source: String,
     /// Whether the next sync of that source brings it back, if it still holds it.
     pub(crate) returns: bool,
+    /// Whether searches know: `false` while the index is behind the store.
+    pub(crate) served: bool,
 }
 
 /// What the index and the store do not agree on.

@@ -1,5 +1,6 @@
 //! A service over a store in memory and an embedder that counts.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,8 +44,12 @@ pub(crate) struct Parts {
     pub(crate) source: Mutex<Option<SourceSnapshot>>,
     /// Why the store is away, if it is.
     pub(crate) away: Mutex<Option<ServiceErrorKind>>,
+    /// Whether nobody can embed what is written.
+    pub(crate) without_embedder: Mutex<bool>,
     /// Jobs wait here for their store while it is held.
     pub(crate) gate: tokio::sync::Mutex<()>,
+    /// How often the store was asked for to be written.
+    pub(crate) asked: AtomicUsize,
     clock: Mutex<i64>,
 }
 
@@ -86,8 +91,13 @@ impl Backend for Parts {
     }
 
     async fn workshop(&self, _: &CollectionName) -> Result<Workshop, ServiceError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         let _held = self.gate.lock().await;
         self.check()?;
+        if *self.without_embedder.lock().unwrap() {
+            let kind = ServiceErrorKind::Configuration;
+            return Err(ServiceError::new(kind, "nobody embeds"));
+        }
         Ok(Workshop {
             store: Arc::clone(&self.store) as Arc<dyn EmbeddingStore>,
             embedder: Arc::clone(&self.embedder) as Arc<dyn Embedder>,
@@ -99,6 +109,14 @@ impl Backend for Parts {
             meter: Meter::default(),
             run: RunId::new(format!("run-{}", self.now().0)).unwrap(),
         })
+    }
+
+    async fn writable(&self) -> Result<(Arc<dyn EmbeddingStore>, RunId), ServiceError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let _held = self.gate.lock().await;
+        self.check()?;
+        let run = RunId::new(format!("run-{}", self.now().0)).unwrap();
+        Ok((Arc::clone(&self.store) as Arc<dyn EmbeddingStore>, run))
     }
 
     fn has_source(&self) -> bool {
@@ -187,7 +205,9 @@ impl Place {
             embedder: Arc::new(FakeEmbedder::new("m", 32, false)),
             source: Mutex::default(),
             away: Mutex::default(),
+            without_embedder: Mutex::default(),
             gate: tokio::sync::Mutex::default(),
+            asked: AtomicUsize::new(0),
             clock: Mutex::new(1_700_000_000_000),
         });
         let mut settings = ServiceSettings::new(faq());
@@ -283,6 +303,16 @@ impl Place {
         tokio::time::timeout(DEADLINE, asking)
             .await
             .unwrap_or_else(|_| panic!("{address} never answered what was waited for"))
+    }
+
+    /// Waits until the store was asked for so often to be written.
+    pub(crate) async fn until_asked(&self, times: usize) {
+        let asking = async {
+            while self.backend.asked.load(Ordering::SeqCst) < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, asking).await.unwrap();
     }
 
     /// Waits for a job that was taken, and gives what became of it.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use server::ServiceErrorKind;
-use storage_core::{CollectionName, RunId};
+use storage_core::{CollectionName, EmbeddingStore, RunId};
 use sync_engine::remove_document;
+use tower::ServiceExt;
 
 use crate::harness::{Place, document, faq};
 
@@ -79,7 +80,7 @@ async fn a_deleted_document_is_not_found_by_the_next_search() {
     let answer = place.delete("/vectors/document/a").await;
     assert_eq!(
         answer.json(),
-        serde_json::json!({"document_id": "a", "deleted": 2, "source": "upload:service", "returns": false})
+        serde_json::json!({"document_id": "a", "deleted": 2, "source": "upload:service", "returns": false, "served": true})
     );
     assert_eq!(place.found("one").await, ["b:0"]);
     assert_eq!(
@@ -108,22 +109,40 @@ async fn a_deletion_does_not_wait_for_a_job_that_takes_long() {
     place.sent("a", "one").await;
     let held = place.backend.gate.lock().await;
     let job = place.post("/documents?name=b", "two").await;
-    let address = job.headers["location"].to_str().unwrap().to_owned();
-    place
-        .until(&address, |answer| answer.json()["state"] == "running")
-        .await;
     // The job holds the store from the moment on in which it asks for it.
-    let answer = loop {
-        let answer = place.delete("/vectors/document/a").await;
-        if answer.status == 503 {
-            break answer;
-        }
-        assert_eq!(answer.status, 504, "{:?}", answer.json());
-    };
+    place.until_asked(2).await;
+    let answer = place.delete("/vectors/document/a").await;
     assert_eq!(answer.problem(), (503, "store-unavailable".to_owned()));
     assert!(answer.headers.contains_key("retry-after"));
     drop(held);
     assert_eq!(place.ended(&job).await["state"], "done");
+    assert_eq!(place.delete("/vectors/document/a").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_deletion_whose_client_has_gone_is_done_before_the_service_ends() {
+    let place = Place::new().await;
+    place.sent("a", "one").await;
+    let held = place.backend.gate.lock().await;
+    let request = axum::http::Request::delete("/vectors/document/a");
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    let client = tokio::spawn(place.router.clone().oneshot(request));
+    place.until_asked(2).await;
+    client.abort();
+    assert!(client.await.unwrap_err().is_cancelled());
+    place.service.end();
+    drop(held);
+    place.service.idle().await;
+    let stored = place.backend.store.fingerprints(&faq()).await.unwrap().1;
+    assert!(stored.is_empty(), "{stored:?}");
+}
+
+#[tokio::test]
+async fn a_deletion_needs_no_embedder() {
+    let place = Place::new().await;
+    place.sent("a", "one").await;
+    *place.backend.without_embedder.lock().unwrap() = true;
+    assert_eq!(place.sent("b", "two").await["state"], "failed");
     assert_eq!(place.delete("/vectors/document/a").await.status, 200);
 }
 

@@ -10,7 +10,7 @@ use faq_source::SourceSnapshot;
 use futures_util::stream::BoxStream;
 use server::{Backend, ServiceError, ServiceErrorKind, Workshop};
 use storage_core::{
-    CollectionName, EmbeddingStore, Generation, SpaceId, StoreStatus, Timestamp, Version,
+    CollectionName, EmbeddingStore, Generation, RunId, SpaceId, StoreStatus, Timestamp, Version,
 };
 
 use crate::app::{self, App};
@@ -160,6 +160,10 @@ impl Backend for Composed {
             meter: Meter::new(spend.limits()),
             run: app::run_id(),
         })
+    }
+
+    async fn writable(&self) -> Result<(Arc<dyn EmbeddingStore>, RunId), ServiceError> {
+        Ok((self.open_for(Access::Write).await?, app::run_id()))
     }
 
     fn has_source(&self) -> bool {
