@@ -30,7 +30,7 @@ pub(crate) struct Jobs {
     /// Raised when the service is to end.
     ending: watch::Sender<bool>,
     /// Places for bodies that are being received.
-    pub(crate) receiving: Semaphore,
+    pub(crate) receiving: Arc<Semaphore>,
     /// Held by whoever writes: this process is one writer.
     pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -145,7 +145,7 @@ impl Jobs {
             table: Mutex::default(),
             busy: watch::Sender::new(0),
             ending: watch::Sender::new(false),
-            receiving: Semaphore::new(limits.uploads),
+            receiving: Arc::new(Semaphore::new(limits.uploads)),
             writing: Arc::default(),
         }
     }

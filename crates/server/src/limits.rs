@@ -19,6 +19,8 @@ pub struct Limits {
     pub request_time: Duration,
     /// The same where a document is uploaded.
     pub upload_time: Duration,
+    /// The same where index and store are compared, or the index is built anew.
+    pub review_time: Duration,
     /// Time in which a client must take some of an answer.
     pub write_time: Duration,
     /// Time for what was accepted when the service is told to end.
@@ -49,6 +51,12 @@ pub struct Limits {
     pub searches: usize,
     /// Jobs that may wait.
     pub jobs: usize,
+    /// Time for which a job waits for a store that somebody else writes to, or that is away.
+    pub store_time: Duration,
+    /// Time in which what a job is of must be read.
+    pub reading_time: Duration,
+    /// Rows that a job names as left out, and notices that it gives.
+    pub named_rows: usize,
     /// Bytes of what waits in jobs, together.
     pub waiting_bytes: usize,
     /// Uploads whose bodies are received, at a time: each may hold its whole limit in memory.
@@ -67,6 +75,7 @@ impl Default for Limits {
             header_time: Duration::from_secs(5),
             request_time: Duration::from_secs(10),
             upload_time: Duration::from_secs(120),
+            review_time: Duration::from_secs(60),
             write_time: Duration::from_secs(10),
             shutdown_time: Duration::from_secs(10),
             connections: 1024,
@@ -82,6 +91,9 @@ impl Default for Limits {
             kept_questions: 4096,
             searches: 1024,
             jobs: 64,
+            store_time: Duration::from_secs(120),
+            reading_time: Duration::from_secs(600),
+            named_rows: 100,
             waiting_bytes: 256 << 20,
             uploads: 4,
             kept_jobs: 1000,

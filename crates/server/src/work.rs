@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use document_source::metadata::Metadata;
 use embedder_client::Meter;
@@ -12,7 +13,8 @@ use sync_engine::{
     UPLOAD, sync,
 };
 
-use crate::backend::{ServiceError, ServiceErrorKind};
+use crate::apart::apart;
+use crate::backend::{ServiceError, ServiceErrorKind, Workshop};
 use crate::jobs::{Heard, Unfinished};
 use crate::problem::{Code, Problem};
 use crate::service::Service;
@@ -20,6 +22,8 @@ use crate::shapes::{FailedBody, JobResult};
 
 /// The source that owns whatever was sent.
 const SENT: &str = "service";
+/// Between two attempts to get at a store.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What is to be done.
 #[derive(Debug)]
@@ -82,11 +86,7 @@ pub(crate) async fn run(
     let notices = snapshot.notices.clone();
     let report = {
         let _writing = service.jobs.writing.lock().await;
-        // Somebody else may hold the store for long.
-        let workshop = tokio::select! {
-            workshop = service.backend.workshop(&collection) => workshop.map_err(Problem::from)?,
-            unfinished = service.jobs.ended() => return Err(unfinished),
-        };
+        let workshop = workshop(&service, &collection).await?;
         service.jobs.spends(number, &workshop.meter);
         let clock = || service.backend.now();
         let context = SyncContext {
@@ -114,7 +114,36 @@ pub(crate) async fn run(
             _ = service.jobs.ended() => {}
         }
     }
-    Ok(result(report, notices))
+    Ok(result(report, notices, service.settings.limits.named_rows))
+}
+
+/// Opens the store for writing. Somebody else may hold it for long: that is waited for, within bounds.
+async fn workshop(
+    service: &Arc<Service>,
+    collection: &CollectionName,
+) -> Result<Workshop, Unfinished> {
+    let until = Instant::now() + service.settings.limits.store_time;
+    loop {
+        let (backend, name) = (Arc::clone(&service.backend), collection.clone());
+        // Apart: a store that is waited for in its own way does not hear of the end.
+        let opening = apart(async move { backend.workshop(&name).await });
+        let opened = tokio::select! {
+            opened = opening => opened.map_err(|panic| Problem::internal(&panic))?,
+            unfinished = service.jobs.ended() => return Err(unfinished),
+        };
+        match opened {
+            Err(error)
+                if error.kind() == ServiceErrorKind::Unavailable && Instant::now() < until =>
+            {
+                tracing::debug!("a job waits for its store: {}", error.chain());
+            }
+            opened => return Ok(opened.map_err(Problem::from)?),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            unfinished = service.jobs.ended() => return Err(unfinished),
+        }
+    }
 }
 
 fn not_served(service: &Service) -> Problem {
@@ -176,12 +205,17 @@ async fn read(
             Ok((snapshot, SyncPolicy::default()))
         }
     });
+    let patience = service.settings.limits.reading_time;
     tokio::select! {
-        read = reading => {
+        // A reader that hangs holds up neither the jobs behind it nor the end: it reads on, and nobody hears it.
+        read = tokio::time::timeout(patience, reading) => {
+            let read = read.map_err(|_| {
+                let seconds = patience.as_secs();
+                Problem::new(Code::Unreadable, format!("it could not be read within {seconds} s"))
+            })?;
             let read = read.map_err(|panic| Problem::internal(&panic))?;
             Ok(read?)
         }
-        // A reader that hangs must not hold the end up: it reads on, and nobody hears it.
         unfinished = service.jobs.ended() => Err(unfinished),
     }
 }
@@ -281,8 +315,10 @@ fn rows(metadata: Metadata) -> (SourceSnapshot, BTreeSet<String>) {
     (snapshot, ids)
 }
 
-fn result(report: SyncReport, notices: Vec<String>) -> JobResult {
-    let failed = report.failed.into_iter().map(|row| FailedBody {
+fn result(report: SyncReport, mut notices: Vec<String>, named: usize) -> JobResult {
+    notices.truncate(named);
+    let failed_count = report.failed.len();
+    let failed = report.failed.into_iter().take(named).map(|row| FailedBody {
         id: row.id,
         row: row.locator.row,
         page: row.locator.page,
@@ -305,6 +341,7 @@ fn result(report: SyncReport, notices: Vec<String>) -> JobResult {
         reused: report.reused,
         requests: report.requests,
         tokens: report.tokens,
+        failed_count,
         failed: failed.collect(),
         notices,
         generation: report.generation.0,

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use crate::jobs::Jobs;
@@ -70,7 +71,7 @@ pub(crate) async fn upload(
     let collection = parameters::collection(&service, upload.collection.as_deref())?;
     let name = with_extension(name, request.headers())?;
     check_owner(&service, &collection, &id)?;
-    let bytes = receive(&service, request).await?;
+    let (bytes, _place) = receive(&service, request).await?;
     if bytes.is_empty() {
         return Err(invalid("the body is empty: send the document's bytes"));
     }
@@ -78,16 +79,19 @@ pub(crate) async fn upload(
     Jobs::add(&service, collection, task).map(|job| accepted(&job))
 }
 
-/// Receives a body, few at a time.
-pub(crate) async fn receive(service: &Service, request: Request) -> Result<Vec<u8>, Problem> {
-    let Ok(_place) = service.jobs.receiving.try_acquire() else {
+/// Receives a body, few at a time: whoever makes something larger of it keeps the place until that is done.
+pub(crate) async fn receive(
+    service: &Service,
+    request: Request,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    let Ok(place) = Arc::clone(&service.jobs.receiving).try_acquire_owned() else {
         return Err(Problem::new(
             Code::Overloaded,
             "too many uploads at a time; try again in a moment",
         ));
     };
     let Raw(bytes) = Raw::from_request(request, &()).await?;
-    Ok(bytes.into())
+    Ok((bytes.into(), place))
 }
 
 /// The answer to whoever has sent something.

@@ -241,7 +241,7 @@ pub(crate) async fn sync(
     request: Request,
 ) -> Result<Response, Problem> {
     let collection = parameters::collection(&service, of.collection.as_deref())?;
-    let bytes = receive(&service, request).await?;
+    let (bytes, place) = receive(&service, request).await?;
     let task = if is_source(&bytes) {
         if collection != service.settings.collection {
             return Err(invalid(format!(
@@ -255,7 +255,11 @@ pub(crate) async fn sync(
         Task::Source
     } else {
         let length = bytes.len();
-        let parse = blocking(move || metadata::parse(&*bytes, Limits::default()));
+        let parse = blocking(move || {
+            let parsed = metadata::parse(&*bytes, Limits::default());
+            drop(place);
+            parsed
+        });
         let metadata = parse.await?.map_err(|error| {
             let code = match error.kind() {
                 MetadataErrorKind::TooLarge => Code::TooLarge,

@@ -79,9 +79,11 @@ pub(crate) struct JobResult {
     pub(crate) requests: u64,
     /// Tokens billed, where the provider says.
     pub(crate) tokens: u64,
-    /// Rows that were left out, and why.
+    /// Rows that were left out.
+    pub(crate) failed_count: usize,
+    /// The first hundred of them, and why.
     pub(crate) failed: Vec<FailedBody>,
-    /// What was noticed while reading.
+    /// What was noticed while reading: the first hundred.
     pub(crate) notices: Vec<String>,
     /// The collection's generation afterwards.
     pub(crate) generation: u64,

@@ -1,5 +1,7 @@
 //! Documents that are sent, and the jobs they become.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use embedder_client::EmbedErrorKind;
@@ -286,7 +288,7 @@ async fn the_end_stops_what_waits_and_what_runs_and_takes_no_more() {
 
 #[tokio::test]
 async fn a_store_that_is_away_fails_the_job_with_a_word_to_retry_by() {
-    let place = Place::new().await;
+    let place = Place::with(|settings| settings.limits.store_time = Duration::ZERO).await;
     *place.backend.away.lock().unwrap() = Some(ServiceErrorKind::Unavailable);
     let job = place.sent("a", "one").await;
     assert_eq!(
@@ -295,6 +297,53 @@ async fn a_store_that_is_away_fails_the_job_with_a_word_to_retry_by() {
     );
     *place.backend.away.lock().unwrap() = None;
     assert_eq!(place.sent("a", "one").await["state"], "done");
+}
+
+#[tokio::test]
+async fn a_job_waits_for_whoever_writes_to_the_store() {
+    let place = Place::new().await;
+    *place.backend.away.lock().unwrap() = Some(ServiceErrorKind::Unavailable);
+    let job = place.post("/documents?name=a", "one").await;
+    place.until_asked(2).await;
+    *place.backend.away.lock().unwrap() = None;
+    assert_eq!(place.ended(&job).await["state"], "done");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_store_hears_of_the_end() {
+    let place = Place::new().await;
+    *place.backend.away.lock().unwrap() = Some(ServiceErrorKind::Unavailable);
+    let job = place.post("/documents?name=a", "one").await;
+    place.until_asked(1).await;
+    place.service.end();
+    place.service.idle().await;
+    assert_eq!(place.ended(&job).await["state"], "stopped");
+}
+
+#[tokio::test]
+async fn a_source_that_is_never_read_to_its_end_fails_its_job_and_no_other() {
+    let place =
+        Place::with(|settings| settings.limits.reading_time = Duration::from_millis(500)).await;
+    let (held, hangs) = std::sync::mpsc::channel();
+    *place.backend.hangs.lock().unwrap() = Some(hangs);
+    let job = place.sent("hang", "one").await;
+    assert_eq!(job["state"], "failed");
+    let detail = job["problem"]["detail"].as_str().unwrap();
+    assert!(detail.contains("could not be read within"), "{detail}");
+    assert_eq!(place.sent("a", "one").await["state"], "done");
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_job_names_the_first_of_many_faulty_rows_and_counts_them_all() {
+    let place = Place::new().await;
+    let rows = vec![serde_json::json!({"document_id": "a", "text": 5}); 150];
+    let taken = place
+        .post("/vectors/sync", serde_json::to_vec(&rows).unwrap())
+        .await;
+    let result = &place.ended(&taken).await["result"];
+    assert_eq!(result["failed_count"], 150);
+    assert_eq!(result["failed"].as_array().unwrap().len(), 100);
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) source: Mutex<Option<SourceSnapshot>>,
     /// Why the store is away, if it is.
     pub(crate) away: Mutex<Option<ServiceErrorKind>>,
+    /// A document of the name `hang` is read until the other end of this is gone.
+    pub(crate) hangs: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     /// Whether nobody can embed what is written.
     pub(crate) without_embedder: Mutex<bool>,
     /// Jobs wait here for their store while it is held.
@@ -134,6 +136,10 @@ impl Backend for Parts {
         bytes: Vec<u8>,
     ) -> Result<SourceSnapshot, ServiceError> {
         assert!(!name.starts_with("panic"), "told to panic");
+        if name.starts_with("hang") {
+            let held = self.hangs.lock().unwrap().take();
+            held.unwrap().recv().unwrap_err();
+        }
         let text = String::from_utf8(bytes)
             .map_err(|_| ServiceError::new(ServiceErrorKind::Invalid, "it is no text"))?;
         let pieces = text.split("\n\n").map(str::trim);
@@ -205,6 +211,7 @@ impl Place {
             embedder: Arc::new(FakeEmbedder::new("m", 32, false)),
             source: Mutex::default(),
             away: Mutex::default(),
+            hangs: Mutex::default(),
             without_embedder: Mutex::default(),
             gate: tokio::sync::Mutex::default(),
             asked: AtomicUsize::new(0),
