@@ -53,6 +53,8 @@ pub struct Limits {
     pub jobs: usize,
     /// Time for which a job waits for a store that somebody else writes to, or that is away.
     pub store_time: Duration,
+    /// Time after which a store that is being read counts as away, until it is read.
+    pub load_time: Duration,
     /// Time in which what a job is of must be read.
     pub reading_time: Duration,
     /// Rows that a job names as left out, and notices that it gives.
@@ -92,6 +94,7 @@ impl Default for Limits {
             searches: 1024,
             jobs: 64,
             store_time: Duration::from_secs(120),
+            load_time: Duration::from_secs(60),
             reading_time: Duration::from_secs(600),
             named_rows: 100,
             waiting_bytes: 256 << 20,

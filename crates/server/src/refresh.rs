@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use storage_core::{CollectionName, EmbeddingStore, Generation};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::backend::ServiceError;
+use crate::apart::{Wanted, apart_while_wanted};
+use crate::backend::{ServiceError, ServiceErrorKind};
 use crate::metrics::CollectionLabel;
 use crate::problem::{Code, Problem};
 use crate::service::Service;
@@ -20,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A store that says nothing is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(5);
+/// What stands in is read, and may be paid for, again only after this.
+const BEFORE_ANOTHER_STAND_IN: Duration = Duration::from_secs(300);
 
 /// By which a request tells the follower to look now, and hears that it did.
 #[derive(Debug, Default)]
@@ -88,26 +92,39 @@ impl Service {
 }
 
 /// Reads the store and follows it for ever. The last good index stays in place while the store is away; when it is back
-/// it is read again, without a restart.
+/// it is read again, without a restart. A follower that panics is followed by another one.
 pub async fn follow(service: Arc<Service>) {
+    loop {
+        // It ends with this one.
+        let mut following = JoinSet::new();
+        following.spawn(follow_on(Arc::clone(&service)));
+        let Some(Err(panic)) = following.join_next().await else {
+            return;
+        };
+        note(&service, &format!("following the store failed: {panic}"));
+        sleep(LONGEST_PAUSE).await;
+    }
+}
+
+async fn follow_on(service: Arc<Service>) {
     let mut follower = Follower {
         generations: service.backend.watch(),
         service,
         store: None,
+        reading: None,
+        stand_in: None,
     };
     let mut pause = PAUSE;
     loop {
         let service = Arc::clone(&follower.service);
         let refresh = &service.refresh;
-        let wanted = refresh.wanted.load(Ordering::SeqCst);
-        let anew = wanted > refresh.tried.borrow().rebuilt;
-        let caught_up = follower.catch_up(anew).await;
+        let caught_up = follower.catch_up().await;
         if let Err(error) = &caught_up {
-            follower.fail(error).await;
+            follower.fail(error);
         }
         refresh.tried.send_modify(|tried| {
             tried.attempts += 1;
-            if caught_up.is_ok() {
+            if let Ok(wanted) = caught_up {
                 tried.rebuilt = wanted;
             }
         });
@@ -130,104 +147,142 @@ pub async fn follow(service: Arc<Service>) {
     }
 }
 
+/// A store that is read apart: it, and the rebuild that this was.
+type Reading = Wanted<Result<(Arc<dyn EmbeddingStore>, u64), ServiceError>>;
+
 struct Follower {
     service: Arc<Service>,
     generations: futures_core::stream::BoxStream<'static, Generation>,
     /// Kept open while it answers.
     store: Option<Arc<dyn EmbeddingStore>>,
+    /// What is being read.
+    reading: Option<Reading>,
+    /// What stands in, or is made to, and since when.
+    stand_in: Option<(Wanted<()>, Instant)>,
 }
 
 impl Follower {
-    /// Reads what is new, if anything is, or everything anew.
-    async fn catch_up(&mut self, anew: bool) -> Result<(), ServiceError> {
-        if anew {
-            self.store = None;
-        }
-        let store = match &self.store {
-            Some(store) => Arc::clone(store),
-            None => {
-                let store = self.service.backend.open().await?;
-                self.store = Some(Arc::clone(&store));
-                store
-            }
+    /// Reads what is new, if anything is, or everything anew where that is wanted. Gives the rebuild that it was.
+    async fn catch_up(&mut self) -> Result<u64, ServiceError> {
+        let service = &self.service;
+        let patience = service.settings.limits.load_time;
+        let store = &mut self.store;
+        let reading = self.reading.get_or_insert_with(|| {
+            let refresh = &service.refresh;
+            let wanted = refresh.wanted.load(Ordering::SeqCst);
+            let anew = wanted > refresh.tried.borrow().rebuilt;
+            let store = store.take().filter(|_| !anew);
+            let service = Arc::clone(service);
+            apart_while_wanted(async move {
+                let store = look(&service, store, anew).await?;
+                Ok((store, wanted))
+            })
+        });
+        let Ok(read) = timeout(patience, reading.done()).await else {
+            // Another one would wait as long: it is gone on with.
+            return Err(ServiceError::new(
+                ServiceErrorKind::Unavailable,
+                format!(
+                    "the store has not been read within {} s",
+                    patience.as_secs()
+                ),
+            ));
         };
-        let status = store.status().await?;
-        let last = self.service.current.load_full();
-        let last = last.filter(|_| !anew);
-        let known = last
-            .as_ref()
-            .is_some_and(|last| last.stand_in.is_none() && last.status == status);
-        if known
-            && let Some(last) = &last
-            && last.lacks_an_embedder()
-        {
-            heal(&self.service, &*store, last).await?;
-        }
-        if !known {
-            take(&self.service, &*store, last.as_deref(), None).await?;
-        }
+        self.reading = None;
+        let panicked = |panic| {
+            ServiceError::new(
+                ServiceErrorKind::Internal,
+                format!("reading the store failed: {panic}"),
+            )
+        };
+        let (store, wanted) = read.map_err(panicked)??;
+        self.store = Some(store);
+        self.stand_in = None;
         if self.service.trouble.swap(Arc::new(None)).is_some() {
-            tracing::info!(
-                "the store answers again, generation {}",
-                status.generation.0
-            );
+            tracing::info!("the store answers again");
         }
         self.service.metrics.degraded.set(0);
-        Ok(())
+        Ok(wanted)
     }
 
-    /// Notes why the store could not be read, and serves what stands in for it, if anything may.
-    async fn fail(&mut self, error: &ServiceError) {
-        self.store = None;
-        let service = Arc::clone(&self.service);
+    /// Notes why the store could not be read, and has something stand in for it, if anything may.
+    fn fail(&mut self, error: &ServiceError) {
+        let service = &self.service;
         let why = error.chain();
-        if service.trouble.load().as_deref() != Some(&why) {
-            if service.current.load().is_some() {
-                tracing::warn!("DEGRADED: serving the last good index: {why}");
-            } else {
-                tracing::warn!("not ready: {why}");
-            }
-        }
-        service.trouble.store(Arc::new(Some(why.clone())));
-        service.metrics.degraded.set(1);
-        service.metrics.load_failures.inc();
-        if service.current.load().is_some() {
+        note(service, &why);
+        let is_new = |since: Instant| since.elapsed() < BEFORE_ANOTHER_STAND_IN;
+        if service.current.load().is_some()
+            || self
+                .stand_in
+                .as_ref()
+                .is_some_and(|(_, since)| is_new(*since))
+        {
             return;
         }
-        let stand_in = match service.backend.stand_in().await {
-            None => return,
-            Some(Ok(store)) => {
-                take(
-                    &service,
-                    &*store,
-                    None,
-                    Some(format!("serving from memory: {why}")),
-                )
-                .await
-            }
-            Some(Err(error)) => Err(error),
-        };
-        if let Err(error) = stand_in {
-            tracing::warn!("nothing can stand in for the store: {}", error.chain());
-        }
+        // Beside the store, which may come back long before.
+        let making = stand_in(Arc::clone(service), why);
+        self.stand_in = Some((apart_while_wanted(making), Instant::now()));
     }
 
-    /// Until the store says that it has changed, or has been silent for long.
+    /// Until the store says that it has changed, or has been silent for long. It says so too when another store of the
+    /// same generation took its place.
     async fn wait(&mut self) {
-        let served = self
-            .service
-            .current
-            .load()
-            .as_ref()
-            .map(|current| current.generation());
-        loop {
-            match timeout(SILENCE, self.generations.next()).await {
-                Ok(Some(generation)) if Some(generation) == served => {}
-                Ok(Some(_)) | Err(_) => return,
-                // A watch that ended leaves asking.
-                Ok(None) => return sleep(SILENCE).await,
+        if let Ok(None) = timeout(SILENCE, self.generations.next()).await {
+            // A watch that ended leaves asking.
+            sleep(SILENCE).await;
+        }
+    }
+}
+
+/// Notes why what is served may be out of date.
+fn note(service: &Service, why: &str) {
+    if service.trouble.load().as_deref() != Some(why) {
+        if service.current.load().is_some() {
+            tracing::warn!("DEGRADED: serving the last good index: {why}");
+        } else {
+            tracing::warn!("not ready: {why}");
+        }
+    }
+    service.trouble.store(Arc::new(Some(why.to_owned())));
+    service.metrics.degraded.set(1);
+    service.metrics.load_failures.inc();
+}
+
+/// Reads from a store what is new in it, or everything anew, and serves it.
+async fn look(
+    service: &Service,
+    store: Option<Arc<dyn EmbeddingStore>>,
+    anew: bool,
+) -> Result<Arc<dyn EmbeddingStore>, ServiceError> {
+    let store = match store {
+        Some(store) => store,
+        None => service.backend.open().await?,
+    };
+    let status = store.status().await?;
+    let last = service.current.load_full().filter(|_| !anew);
+    match &last {
+        Some(last) if last.stand_in.is_none() && last.status == status => {
+            if last.lacks_an_embedder() {
+                heal(service, &*store, last).await?;
             }
         }
+        _ => take(service, &*store, last.as_deref(), None).await?,
+    }
+    Ok(store)
+}
+
+/// Serves what stands in for a store, if anything may.
+async fn stand_in(service: Arc<Service>, why: String) {
+    let stand_in = match service.backend.stand_in().await {
+        None => return,
+        Some(Ok(store)) => {
+            let why = Some(format!("serving from memory: {why}"));
+            take(&service, &*store, None, why).await
+        }
+        Some(Err(error)) => Err(error),
+    };
+    if let Err(error) = stand_in {
+        tracing::warn!("nothing can stand in for the store: {}", error.chain());
     }
 }
 
@@ -258,7 +313,19 @@ async fn take(
     stand_in: Option<String>,
 ) -> Result<(), ServiceError> {
     let started = Instant::now();
+    let stands_in = stand_in.is_some();
     let snapshot = Snapshot::load(&*service.backend, store, last, stand_in).await?;
+    let snapshot = Arc::new(snapshot);
+    if stands_in {
+        let new = Some(Arc::clone(&snapshot));
+        let before = service
+            .current
+            .compare_and_swap(&None::<Arc<Snapshot>>, new);
+        if before.is_some() {
+            // The store came back meanwhile.
+            return Ok(());
+        }
+    }
     let metrics = &service.metrics;
     metrics.loads.inc();
     metrics
@@ -297,7 +364,9 @@ async fn take(
             );
         }
     }
-    service.current.store(Some(Arc::new(snapshot)));
+    if !stands_in {
+        service.current.store(Some(snapshot));
+    }
     metrics.ready.set(1);
     Ok(())
 }

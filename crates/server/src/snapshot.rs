@@ -84,7 +84,8 @@ impl Snapshot {
                 collections.insert(collection.name.clone(), served);
             }
             // A scan is of one generation, but not necessarily of the one that was asked for before it.
-            if store.status().await?.generation == status.generation {
+            // And a file that was put in its place may be of the same.
+            if store.status().await? == status {
                 return Ok(Self {
                     status,
                     collections,

@@ -1,6 +1,6 @@
 //! A service over a store in memory and an embedder that counts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +44,12 @@ pub(crate) struct Parts {
     pub(crate) source: Mutex<Option<SourceSnapshot>>,
     /// Why the store is away, if it is.
     pub(crate) away: Mutex<Option<ServiceErrorKind>>,
+    /// Whether the next one that opens the store panics.
+    pub(crate) panics: AtomicBool,
+    /// Whoever opens the store next is held, thread and all, until the other end of this is gone.
+    pub(crate) opens: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
+    /// How often something was asked to stand in for the store, which it tries for ever.
+    pub(crate) stood_in: AtomicUsize,
     /// A document of the name `hang` is read until the other end of this is gone.
     pub(crate) hangs: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     /// Whether nobody can embed what is written.
@@ -67,6 +73,11 @@ impl Parts {
 #[async_trait]
 impl Backend for Parts {
     async fn open(&self) -> Result<Arc<dyn EmbeddingStore>, ServiceError> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "told to panic");
+        let held = self.opens.lock().unwrap().take();
+        if let Some(held) = held {
+            held.recv().unwrap_err();
+        }
         self.check()?;
         Ok(Arc::clone(&self.store) as Arc<dyn EmbeddingStore>)
     }
@@ -77,7 +88,8 @@ impl Backend for Parts {
     }
 
     async fn stand_in(&self) -> Option<Result<Arc<dyn EmbeddingStore>, ServiceError>> {
-        None
+        self.stood_in.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
     }
 
     fn embedder(
@@ -206,29 +218,41 @@ impl Place {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ServiceSettings)) -> Self {
+        let place = Self::begun(change, |_| {});
+        place.until("/readyz", |answer| answer.status == 200).await;
+        place
+    }
+
+    /// A service that may not have read its store yet, which may be another one.
+    pub(crate) fn begun(
+        change: impl FnOnce(&mut ServiceSettings),
+        prepare: impl FnOnce(&Parts),
+    ) -> Self {
         let backend = Arc::new(Parts {
             store: Arc::new(MemoryStore::new()),
             embedder: Arc::new(FakeEmbedder::new("m", 32, false)),
             source: Mutex::default(),
             away: Mutex::default(),
+            panics: AtomicBool::new(false),
+            opens: Mutex::default(),
+            stood_in: AtomicUsize::new(0),
             hangs: Mutex::default(),
             without_embedder: Mutex::default(),
             gate: tokio::sync::Mutex::default(),
             asked: AtomicUsize::new(0),
             clock: Mutex::new(1_700_000_000_000),
         });
+        prepare(&backend);
         let mut settings = ServiceSettings::new(faq());
         settings.search_threads = 1;
         change(&mut settings);
         let service = Service::new(Arc::clone(&backend) as Arc<dyn Backend>, settings).unwrap();
-        let place = Self {
+        Self {
             router: router(&service),
             follower: tokio::spawn(follow(Arc::clone(&service))),
             service,
             backend,
-        };
-        place.until("/readyz", |answer| answer.status == 200).await;
-        place
+        }
     }
 
     /// Brings rows into the store behind the service's back.

@@ -6,5 +6,6 @@
 
 mod asking;
 mod documents;
+mod follow;
 mod harness;
 mod vectors;
