@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::commands::serve;
+use crate::env;
 use crate::exit::{ExitCode, Failure};
 use crate::parts::{self, Question};
 use crate::wire::{IndexState, RunningService};
@@ -25,7 +26,8 @@ pub(crate) async fn rebuild(app: &App, url: &str) -> Result<ExitCode, Failure> {
 
 async fn asked(app: &App, url: &str, question: Question) -> Result<RunningService, Failure> {
     let key = serve::own_key(app)?;
-    let answer = parts::ask(url, key.as_ref(), question).await?;
+    let allow_plain_http = app.settings.flag(env::ALLOW_PLAIN_HTTP)?;
+    let answer = parts::ask(url, key.as_ref(), allow_plain_http, question).await?;
     let index = IndexState::deserialize(&mut serde_json::Deserializer::from_slice(&answer));
     let index = index.map_err(|error| {
         Failure::new(

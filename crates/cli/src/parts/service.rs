@@ -4,18 +4,22 @@ mod backend;
 mod client;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use server::{ApiKey, ApiKeys, Role, Service, ServiceErrorKind, ServiceSettings, follow, router};
+use server::{ApiKey, ApiKeys, Role, Service, ServiceSettings, follow, router};
+use storage_core::StoreErrorKind;
 use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::args::KeyRole;
 use crate::commands::serve::{KnownBy, ServiceKey, Serving};
 use crate::exit::{ExitCode, Failure, usage};
+use crate::parts::{self, Access};
 use crate::private_file;
+use crate::settings::SourceSettings;
 
 use backend::Composed;
 
@@ -54,17 +58,14 @@ async fn run(app: &Arc<App>, serving: Serving) -> Result<ExitCode, Failure> {
              makes one)"
         );
     }
+    check_source(serving.source.as_ref())?;
     let backend = Arc::new(Composed::new(
         app,
         serving.source,
         serving.refresh,
         serving.chunking,
     ));
-    if let Ok(Err(error)) = tokio::time::timeout(FIRST_LOOK, server::Backend::open(&*backend)).await
-        && error.kind() == ServiceErrorKind::Configuration
-    {
-        return Err(usage(error.chain()));
-    }
+    first_look(app).await?;
     let settings = ServiceSettings {
         top_k: serving.top_k,
         threshold: serving.threshold,
@@ -94,6 +95,51 @@ async fn run(app: &Arc<App>, serving: Serving) -> Result<ExitCode, Failure> {
     ended?;
     tracing::info!("ended");
     Ok(ExitCode::Done)
+}
+
+/// Ends the service for what is wrong with the store and does not mend itself.
+async fn first_look(app: &App) -> Result<(), Failure> {
+    let opening = parts::Opening {
+        access: Access::Stay,
+        ..app.opening()
+    };
+    let location = app.settings.store.clone();
+    let runtime = tokio::runtime::Handle::current();
+    // Apart: a file that is waited for blocks its thread.
+    let look = tokio::task::spawn_blocking(move || {
+        runtime.block_on(parts::open(&location, opening)).map(drop)
+    });
+    match tokio::time::timeout(FIRST_LOOK, look).await {
+        Ok(Ok(Err(error))) if stays(error.kind()) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn stays(kind: StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::Unsupported
+            | StoreErrorKind::Configuration
+            | StoreErrorKind::Foreign
+            | StoreErrorKind::SchemaNew
+            | StoreErrorKind::SchemaOld
+    )
+}
+
+/// A source is read again and again, and to its end: standard input is read once, and a pipe may never end.
+fn check_source(source: Option<&SourceSettings>) -> Result<(), Failure> {
+    let Some(path) = source.and_then(SourceSettings::file) else {
+        return Ok(());
+    };
+    let is_other = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    if path == Path::new("-") || is_other {
+        return Err(usage(format!(
+            "the service reads its source whenever it is asked to: {} is no file and no directory; name one with \
+             --faq-path",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 async fn listen(addresses: &[SocketAddr]) -> Result<TcpListener, Failure> {

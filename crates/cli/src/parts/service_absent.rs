@@ -27,6 +27,7 @@ pub(crate) enum Question {
 pub(crate) async fn ask(
     _url: &str,
     _key: Option<&SecretString>,
+    _allow_plain_http: bool,
     _question: Question,
 ) -> Result<Vec<u8>, Failure> {
     Err(absent())

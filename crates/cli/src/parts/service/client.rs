@@ -1,5 +1,6 @@
 //! Asks a running service.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -27,16 +28,36 @@ struct Problem {
     detail: String,
 }
 
+/// Whether others can read what is sent there. An address that cannot be read is not asked.
+fn is_exposed(base: &str) -> bool {
+    let Ok(url) = base.parse::<reqwest::Url>() else {
+        return true;
+    };
+    let host = url.host_str().unwrap_or_default();
+    let is_near = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    };
+    url.scheme() == "http" && !is_near
+}
+
 /// Asks, and gives the answer as it came.
 pub(crate) async fn ask(
     url: &str,
     key: Option<&SecretString>,
+    allow_plain_http: bool,
     question: Question,
 ) -> Result<Vec<u8>, Failure> {
     let base = url.trim_end_matches('/');
     if !base.starts_with("http://") && !base.starts_with("https://") {
         return Err(usage(format!(
             "{url:?} is no address of a service; write it like http://127.0.0.1:8080"
+        )));
+    }
+    if key.is_some() && !allow_plain_http && is_exposed(base) {
+        return Err(usage(format!(
+            "the admin key would travel unencrypted to {base}; use https://, or allow it with \
+             EMBEDDING_ALLOW_PLAIN_HTTP=true"
         )));
     }
     // Whoever installs a provider first wins; all of ours are the same.
@@ -97,4 +118,30 @@ pub(crate) async fn ask(
         code,
         format!("{base} refuses: {detail}{next}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_to_nobody_on_the_way() {
+        for near in [
+            "http://127.0.0.1:8080",
+            "http://[::1]:8080",
+            "http://localhost",
+            "https://service.example",
+        ] {
+            assert!(!is_exposed(near), "{near}");
+        }
+        for far in [
+            "http://service.example",
+            "http://10.0.0.7:8080",
+            "http://127.0.0.1@service.example",
+            "http://localhost.example",
+            "http://",
+        ] {
+            assert!(is_exposed(far), "{far}");
+        }
+    }
 }
