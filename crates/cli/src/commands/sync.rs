@@ -200,7 +200,7 @@ pub(crate) async fn fill(
     let embedder = app.embedder()?;
     let means = Means {
         batches: terms::batches(app.settings.batches()?, &*embedder),
-        spend: SpendSettings::default(),
+        spend: terms::spend(app, &*embedder)?,
         embedder,
     };
     let request = Request {
@@ -213,7 +213,8 @@ pub(crate) async fn fill(
         agreed: None,
     };
     let collection = app.collection();
-    let work = Work::new(app, collection, store, means, None, Meter::default());
+    let meter = Meter::new(means.spend.limits());
+    let work = Work::new(app, collection, store, means, None, meter);
     work.sync(source::read(named)?, &request, request.policy()?, &mut 0.0)
         .await?;
     Ok(())
