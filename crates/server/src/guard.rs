@@ -178,8 +178,18 @@ pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 pub(crate) struct Terms {
     /// Who may ask.
     pub(crate) role: Role,
-    /// Whether a document may come.
-    pub(crate) upload: bool,
+    /// What it may cost.
+    pub(crate) cost: Cost,
+}
+
+/// How much a request may bring, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cost {
+    Usual,
+    /// The whole store is read.
+    Review,
+    /// A document may come.
+    Upload,
 }
 
 /// A key, a place, a deadline.
@@ -204,10 +214,10 @@ pub(crate) async fn admit(
         return refuse(problem, request).await;
     };
     let limits = &service.settings.limits;
-    let (bytes, time) = if terms.upload {
-        (limits.upload_bytes, limits.upload_time)
-    } else {
-        (limits.body_bytes, limits.request_time)
+    let (bytes, time) = match terms.cost {
+        Cost::Usual => (limits.body_bytes, limits.request_time),
+        Cost::Review => (limits.body_bytes, limits.review_time),
+        Cost::Upload => (limits.upload_bytes, limits.upload_time),
     };
     request.extensions_mut().insert(BodyLimit(bytes));
     match tokio::time::timeout(time, next.run(request)).await {

@@ -11,7 +11,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::guard::{Terms, admit, observe, panicked};
+use crate::guard::{Cost, Terms, admit, observe, panicked};
 use crate::keys::Role;
 use crate::problem::{Code, Problem};
 use crate::routes;
@@ -35,6 +35,11 @@ fn writers() -> Routes {
         .routes(routes!(routes::jobs::jobs))
         .routes(routes!(routes::jobs::job))
         .routes(routes!(routes::vectors::delete))
+}
+
+/// Comparing index and store: reads the whole store.
+fn reviewers() -> Routes {
+    OpenApiRouter::new()
         .routes(routes!(routes::vectors::drift))
         .routes(routes!(routes::vectors::rebuild))
 }
@@ -64,7 +69,7 @@ fn figures() -> Routes {
 /// Addresses that are answered under the same terms; none for those that are for everybody.
 type Group = (Router<Arc<Service>>, Option<Terms>);
 
-fn split() -> ([Group; 5], OpenApi) {
+fn split() -> ([Group; 6], OpenApi) {
     let mut described = OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -76,12 +81,13 @@ fn split() -> ([Group; 5], OpenApi) {
                 )),
         )
         .build();
-    let terms = |role, upload| Some(Terms { role, upload });
+    let terms = |role, cost| Some(Terms { role, cost });
     let groups = [
-        (readers(), terms(Role::Read, false)),
-        (figures(), terms(Role::Read, false)),
-        (writers(), terms(Role::Admin, false)),
-        (uploads(), terms(Role::Admin, true)),
+        (readers(), terms(Role::Read, Cost::Usual)),
+        (figures(), terms(Role::Read, Cost::Usual)),
+        (writers(), terms(Role::Admin, Cost::Usual)),
+        (reviewers(), terms(Role::Admin, Cost::Review)),
+        (uploads(), terms(Role::Admin, Cost::Upload)),
         (open(), None),
     ];
     let routers = groups.map(|(routes, terms)| {

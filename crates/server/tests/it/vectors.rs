@@ -1,6 +1,7 @@
 //! What is stored by document: looked at, deleted, synced, and brought into step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use server::ServiceErrorKind;
 use storage_core::{CollectionName, EmbeddingStore, RunId};
@@ -311,6 +312,18 @@ async fn a_rebuild_of_a_store_that_is_away_says_so_and_leaves_the_last_good_inde
     assert_eq!(place.get("/vectors/drift").await.problem().0, 503);
     *place.backend.away.lock().unwrap() = None;
     assert_eq!(place.post("/vectors/rebuild", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rebuild_and_a_comparison_have_a_deadline_of_their_own() {
+    let place = Place::with(|settings| {
+        settings.limits.request_time = Duration::ZERO;
+        settings.limits.review_time = Duration::from_secs(60);
+    })
+    .await;
+    assert_eq!(place.get("/vectors/drift").await.status, 200);
+    assert_eq!(place.post("/vectors/rebuild", "").await.status, 200);
+    place.service.end();
 }
 
 #[tokio::test]
