@@ -14,9 +14,7 @@ const TICK_MS: f64 = 10.0;
 pub(crate) fn children_cpu_ms() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")
         .context("processor time is read from /proc, as on Linux")?;
-    // The program's name stands in parentheses and may hold anything; the fields behind it are numbers.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let mut fields = fields.split_whitespace().skip(13);
+    let mut fields = after_name(&stat).skip(13);
     let mut ticks = || -> Option<f64> { fields.next()?.parse().ok() };
     let (user, system) = (ticks(), ticks());
     let (user, system) = user
@@ -32,6 +30,41 @@ pub(crate) fn mean_cpu_ms(times: u32, mut run: impl FnMut() -> Result<()>) -> Re
         run()?;
     }
     Ok((children_cpu_ms()? - before) / f64::from(times))
+}
+
+/// Processor time so far of a process and of those that it started and that still run, in seconds.
+pub(crate) fn family_cpu(process: u32) -> Result<f64> {
+    let mut total = process_cpu(&process.to_string())?;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Whoever has ended meanwhile is nobody's child.
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let parent = after_name(&stat).nth(1).and_then(|id| id.parse().ok());
+        if parent == Some(process) {
+            total += family_cpu(child)?;
+        }
+    }
+    Ok(total)
+}
+
+/// Processor time of a process so far, all its threads together, in seconds; its name in `/proc` is its id, or `self`.
+pub(crate) fn process_cpu(name: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{name}/stat"))?;
+    let mut ticks = after_name(&stat).skip(11);
+    let mut next = || ticks.next()?.parse::<f64>().ok();
+    let (user, system) = next()
+        .zip(next())
+        .with_context(|| format!("/proc/{name}/stat has another form"))?;
+    Ok((user + system) * TICK_MS / 1e3)
+}
+
+/// The fields behind the program's name, which stands in parentheses and may hold anything.
+fn after_name(stat: &str) -> impl Iterator<Item = &str> {
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    fields.split_whitespace()
 }
 
 /// The middle value; of an even number, the upper one of the two.

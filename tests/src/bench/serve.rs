@@ -17,7 +17,7 @@ use storage_sqlite::SqliteOptions;
 use crate::bench::data::templates;
 use crate::bench::figure::Figure;
 use crate::bench::import::{write_items, write_matrix};
-use crate::bench::measure::median;
+use crate::bench::measure::{family_cpu, median, process_cpu};
 use crate::bench::product::{Product, Provider};
 
 const BENCH: &str = "serve";
@@ -26,6 +26,8 @@ const FEW: usize = 10_000;
 const MANY: usize = 100_000;
 const WORDS: usize = 12;
 const TOP_K: usize = 10;
+/// What the service embeds with: only whoever serves the model of a collection may change it.
+const MODEL: &str = "hash-ngrams";
 const ROUNDS: usize = 5;
 /// Questions of a round of the comparison with the library.
 const QUESTIONS: usize = 400;
@@ -73,7 +75,7 @@ impl Rows {
             "--dimensions".as_ref(),
             dimensions.as_ref(),
             "--model".as_ref(),
-            "bench".as_ref(),
+            MODEL.as_ref(),
             "--offline".as_ref(),
             "--no-verify".as_ref(),
         ];
@@ -165,6 +167,11 @@ impl Running {
             address,
             readiness: started.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Processor time of all its threads and workers so far, in seconds.
+    fn cpu(&self) -> Result<f64> {
+        family_cpu(self.child.id())
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<Answer> {
@@ -274,22 +281,25 @@ fn few(product: &Product) -> Result<Vec<Figure>> {
         filter: Filter::default(),
     };
     let (mut over_http, mut direct) = (Vec::new(), Vec::new());
+    let (mut cpu_over_http, mut cpu_direct) = (0.0, 0.0);
     for round in 0..ROUNDS {
         let questions: Vec<Vec<f32>> = (0..QUESTIONS)
             .map(|n| question(round * QUESTIONS + n))
             .collect();
         let mut connection = Connection::to(ours.address)?;
         let before = ours.served()?;
+        let cpu = ours.cpu()?;
         for question in &questions {
             let answer = connection.ask(&body(question))?;
             if answer.status != 200 {
                 bail!("a search was answered {}", answer.status);
             }
         }
+        cpu_over_http += ours.cpu()? - cpu;
         let after = ours.served()?;
         // The look at the figures is one of the requests.
         over_http.push((after.1 - before.1) / (after.0 - before.0) * 1e6);
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), process_cpu("self")?);
         for question in questions {
             let question = Embedding::new(question)?;
             if index.search(&question, &options)?.hits.len() != TOP_K {
@@ -297,7 +307,9 @@ fn few(product: &Product) -> Result<Vec<Figure>> {
             }
         }
         direct.push(started.elapsed().as_secs_f64() / QUESTIONS as f64 * 1e6);
+        cpu_direct += process_cpu("self")? - cpu;
     }
+    let each = 1e6 / (ROUNDS * QUESTIONS) as f64;
     let (over_http, direct) = (median(over_http), median(direct));
     let mut figures = vec![
         Figure::new(
@@ -308,6 +320,13 @@ fn few(product: &Product) -> Result<Vec<Figure>> {
         )
         .beside("the same searches by the library", direct)
         .at_most(1.2 * direct + 150.0),
+        Figure::new(
+            BENCH,
+            "the same: CPU of all threads of the server, each",
+            "us",
+            cpu_over_http * each,
+        )
+        .beside("the same searches by the library", cpu_direct * each),
     ];
     let times = ours.load(CONNECTIONS, wait)?;
     figures.push(
@@ -320,28 +339,43 @@ fn few(product: &Product) -> Result<Vec<Figure>> {
         .beside("p50", share(times, 0.5))
         .ratio_at_most(5.0),
     );
-    figures.push(throughput(&ours, &rows)?);
+    figures.extend(throughput(&ours, &rows)?);
     Ok(figures)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn throughput(ours: &Running, rows: &Rows) -> Result<Figure> {
+fn throughput(ours: &Running, rows: &Rows) -> Result<Vec<Figure>> {
     let what = "10,000 x 1024, 8 connections: answers";
     let Some(theirs) = Running::theirs(rows)? else {
         let why = format!("{PYTHON_VARIABLE} names no Python that has FastAPI");
-        return Ok(Figure::skipped(BENCH, what, why));
+        return Ok(vec![Figure::skipped(BENCH, what, why)]);
     };
     let (mut our_rates, mut their_rates) = (Vec::new(), Vec::new());
+    let (mut our_cpu, mut their_cpu) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        for (running, rates) in [(ours, &mut our_rates), (&theirs, &mut their_rates)] {
-            let started = Instant::now();
-            let answered = running.load(ASKERS, wait)?.len();
-            rates.push(answered as f64 / started.elapsed().as_secs_f64());
+        for (running, rates, costs) in [
+            (ours, &mut our_rates, &mut our_cpu),
+            (&theirs, &mut their_rates, &mut their_cpu),
+        ] {
+            let (started, cpu) = (Instant::now(), running.cpu()?);
+            let answered = running.load(ASKERS, wait)?.len() as f64;
+            rates.push(answered / started.elapsed().as_secs_f64());
+            costs.push((running.cpu()? - cpu) / answered * 1e6);
         }
     }
-    Ok(Figure::new(BENCH, what, "1/s", median(our_rates))
-        .beside("FastAPI, uvicorn, numpy; two workers", median(their_rates))
-        .ratio_at_least(5.0))
+    let peer = "FastAPI, uvicorn, numpy; two workers";
+    Ok(vec![
+        Figure::new(BENCH, what, "1/s", median(our_rates))
+            .beside(peer, median(their_rates))
+            .ratio_at_least(5.0),
+        Figure::new(
+            BENCH,
+            "the same: CPU of an answer, all threads",
+            "us",
+            median(our_cpu),
+        )
+        .beside(peer, median(their_cpu)),
+    ])
 }
 
 fn library(store: &Path) -> Result<SearchIndex> {
@@ -370,7 +404,14 @@ fn many(product: &Product) -> Result<Vec<Figure>> {
     drop(running.load(2, wait)?);
     let matrix = (MANY * DIMENSIONS * 4) as f64 / MIB;
     let memory = private(running.child.id())?;
-    let quiet = share(running.load(2, wait)?, 0.99);
+    let quiet = share(
+        running.load(2, || {
+            // As long as three reloads take.
+            std::thread::sleep(LOAD * 3);
+            Ok(())
+        })?,
+        0.99,
+    );
     let reloads = running.load(2, || {
         for number in 0..3 {
             let before = generation(&running)?;
