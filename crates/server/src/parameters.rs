@@ -82,12 +82,18 @@ pub(crate) fn collection(
         return Ok(service.settings.collection.clone());
     };
     let shown: String = name.chars().take(COLLECTION_CHARS).collect();
-    if name.chars().nth(COLLECTION_CHARS).is_some() {
+    if name.is_empty() || name.chars().nth(COLLECTION_CHARS).is_some() {
         return Err(invalid(format!(
-            "a collection's name has at most {COLLECTION_CHARS} characters: {shown:?}…"
+            "a collection's name has 1 to {COLLECTION_CHARS} characters: {shown:?}"
         )));
     }
-    CollectionName::new(name).map_err(|error| invalid(format!("collection {shown:?}: {error}")))
+    // As where it is read: there is none of that name, and there cannot be.
+    CollectionName::new(name).map_err(|error| {
+        Problem::new(
+            Code::NoSuchCollection,
+            format!("collection {shown:?}: {error}"),
+        )
+    })
 }
 
 pub(crate) fn invalid(detail: impl Into<String>) -> Problem {

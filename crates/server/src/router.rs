@@ -7,7 +7,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -95,6 +95,14 @@ fn split() -> ([Group; 6], OpenApi) {
         described.merge(own);
         (router, terms)
     });
+    // Nothing is a body too here, and `null` is none: the declaration knows both or neither.
+    let sync = described.paths.paths.get_mut("/vectors/sync");
+    if let Some(RefOr::T(body)) = sync
+        .and_then(|path| path.post.as_mut())
+        .and_then(|operation| operation.request_body.as_mut())
+    {
+        body.required = Some(Required::False);
+    }
     let components = described.components.get_or_insert_default();
     components.add_security_scheme(
         "key",

@@ -228,7 +228,7 @@ async fn remove(
     tag = "vectors",
     security(("key" = [])),
     params(OfCollection),
-    request_body(content = Option<SyncRequest>, description = "Rows in one of three forms, or which source"),
+    request_body(content = SyncRequest, description = "Rows in one of three forms, or which source"),
     responses(
         (status = 202, description = "Taken; the job tells what became of it", body = JobBody,
             headers(("Location" = String, description = "The job's address"))),
@@ -275,50 +275,42 @@ pub(crate) async fn sync(
     Jobs::add(&service, collection, task).map(|job| accepted(&job))
 }
 
-/// What may be sent to be synced: only described, the reader takes it row by row.
+/// What may be sent to be synced: only described, the reader takes it row by row. A row is an object: `document_id` is a
+/// text or a number, `text` a text; `chunk_index`, `faiss_index`, `embedding_model` and `created_at` may be there, and what
+/// else is there is kept as metadata. Rows that are otherwise stop nothing: the job names them.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "only described")]
 pub(crate) enum SyncRequest {
-    /// The configured source.
-    Source(SourceRequest),
     /// A list of rows.
-    Rows(Vec<SyncRow>),
-    /// Rows, and what they have in common.
-    Chunks(SyncChunks),
-    /// Rows under their places in the index.
-    Places(std::collections::BTreeMap<String, SyncRow>),
+    Rows(Vec<serde_json::Value>),
+    /// Rows and what they have in common, or the configured source.
+    Object(Box<SyncObject>),
+}
+
+/// Rows under `chunks`, or each under its place in the index; or `source`, alone.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described")]
+pub(crate) struct SyncObject {
+    /// `true` for the configured source.
+    #[schema(required = false)]
+    source: serde_json::Value,
+    /// Rows.
+    #[schema(required = false)]
+    chunks: Vec<serde_json::Value>,
+    /// What embedded them.
+    embedding_model: Option<String>,
+    /// How their vectors are compared.
+    metric: Option<String>,
+    /// Numbers of a vector.
+    dimension: Option<u64>,
 }
 
 /// The configured source.
-#[derive(serde::Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SourceRequest {
-    /// `true`.
+struct SourceRequest {
     source: bool,
-}
-
-/// A list of rows with what they have in common.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-#[allow(dead_code, reason = "only described")]
-pub(crate) struct SyncChunks {
-    /// What embedded them.
-    embedding_model: Option<String>,
-    chunks: Vec<SyncRow>,
-}
-
-/// A chunk of a document.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-#[allow(dead_code, reason = "only described")]
-pub(crate) struct SyncRow {
-    /// Text, or a number.
-    document_id: String,
-    chunk_index: Option<u32>,
-    text: String,
-    /// Left out where the row stands under its place.
-    faiss_index: Option<i64>,
-    embedding_model: Option<String>,
-    created_at: Option<String>,
 }
 
 /// Whether the configured source is meant.

@@ -341,6 +341,54 @@ async fn a_collection_that_is_not_there_yet_is_made_by_the_first_document() {
 }
 
 #[tokio::test]
+async fn a_collection_that_cannot_be_is_one_that_is_not_there() {
+    let place = Place::new().await;
+    let no_such = (404, "no-such-collection".to_owned());
+    for address in [
+        "/documents?name=a&collection=%07",
+        "/vectors/sync?collection=%07",
+    ] {
+        assert_eq!(place.post(address, "one").await.problem(), no_such);
+    }
+    let answer = place.get("/vectors/stats?collection=%07").await;
+    assert_eq!(answer.problem(), no_such);
+}
+
+#[tokio::test]
+async fn what_may_be_synced_is_described_as_it_is_taken() {
+    let place = Place::new().await;
+    let described = place.get("/openapi.json").await.json();
+    let body = &described["paths"]["/vectors/sync"]["post"]["requestBody"];
+    assert_eq!(body["required"], false, "{body}");
+    let schema = &body["content"]["application/json"]["schema"];
+    assert_eq!(
+        schema["$ref"], "#/components/schemas/SyncRequest",
+        "{schema}"
+    );
+    let schemas = &described["components"]["schemas"];
+    let row = &schemas["SyncRequest"]["oneOf"][0]["items"];
+    assert!(row.get("type").is_none(), "{row}");
+    assert_eq!(schemas["SyncObject"].get("required"), None);
+    // Rows that are wrong are the job's to name.
+    for body in [
+        r#"[5, {"text": {}}]"#,
+        r#"{"": {"text": {}}}"#,
+        r#"{"7": 5}"#,
+    ] {
+        let taken = place.post("/vectors/sync", body).await;
+        assert_eq!(place.ended(&taken).await["state"], "done", "{body}");
+    }
+    for body in ["null", "5", r#"{"chunks": null}"#, r#"{"metric": 5}"#] {
+        let answer = place.post("/vectors/sync", body).await;
+        assert_eq!(
+            answer.problem(),
+            (400, "invalid-request".to_owned()),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_address_is_described_with_all_its_methods() {
     let place = Place::new().await;
     let described = place.get("/openapi.json").await.json();
