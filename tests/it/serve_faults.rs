@@ -114,6 +114,31 @@ fn a_file_that_is_no_store_is_refused_at_the_start() {
 }
 
 #[test]
+fn a_store_of_a_newer_schema_is_refused_at_the_start_as_every_command_refuses_it() {
+    let place = filled();
+    rusqlite::Connection::open(place.store())
+        .unwrap()
+        .execute_batch(
+            "INSERT INTO schema_migrations VALUES (99, 'of_another_day', zeroblob(32), 0);
+             PRAGMA user_version = 99;",
+        )
+        .unwrap();
+    let outcome = place.run(&["serve", "--listen", "127.0.0.1:0"]).expect(6);
+    assert!(outcome.error().contains("99"), "{}", outcome.error());
+}
+
+#[test]
+fn what_is_read_only_once_is_no_source_of_a_service() {
+    let place = filled();
+    for source in ["-", "/dev/null"] {
+        let args = ["serve", "--listen", "127.0.0.1:0", "--faq-path", source];
+        let outcome = place.run(&args).expect(2);
+        let told = "no file and no directory";
+        assert!(outcome.error().contains(told), "{}", outcome.error());
+    }
+}
+
+#[test]
 fn a_store_that_disappears_or_is_ruined_leaves_the_last_good_index() {
     let place = filled();
     let service = Service::start(&place, &[]);

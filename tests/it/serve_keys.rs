@@ -58,6 +58,17 @@ fn a_key_opens_what_it_is_for_and_nothing_else(backend: Backend) {
     service.stop();
 }
 
+#[test]
+fn a_key_does_not_travel_unencrypted_to_another_machine() {
+    let mut place = filled(Backend::Sqlite);
+    place.set("SMART_SUPPORT_API_KEY", key("admin"));
+    for command in ["status", "repair"] {
+        // A network for documents: nobody is there.
+        let outcome = place.run(&[command, "--service", "http://192.0.2.1:9"]);
+        let _ = outcome.expect(2).says(&["would travel unencrypted"]);
+    }
+}
+
 fn a_key_that_may_read_changes_nothing(backend: Backend) {
     let mut place = filled(backend);
     place.set("SMART_SUPPORT_API_KEY", key("admin"));

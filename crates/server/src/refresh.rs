@@ -20,6 +20,8 @@ use crate::snapshot::Snapshot;
 /// Between two attempts to read a store that could not be read.
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Before somebody else follows the store.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// A store that says nothing is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(5);
 /// What stands in is read, and may be paid for, again only after this.
@@ -102,7 +104,7 @@ pub async fn follow(service: Arc<Service>) {
             return;
         };
         note(&service, &format!("following the store failed: {panic}"));
-        sleep(LONGEST_PAUSE).await;
+        sleep(AFTER_PANIC).await;
     }
 }
 

@@ -35,6 +35,17 @@ async fn a_reading_that_panics_is_told_and_tried_again() {
 }
 
 #[tokio::test]
+async fn a_follower_that_panics_is_followed_by_another_one() {
+    let place = Place::begun(
+        |_| {},
+        |parts| parts.watch_panics.store(true, Ordering::SeqCst),
+    );
+    let told = |answer: &Answer| detail(answer).contains("following the store failed");
+    assert_eq!(place.until("/readyz", told).await.status, 503);
+    place.until("/readyz", |answer| answer.status == 200).await;
+}
+
+#[tokio::test]
 async fn what_is_to_stand_in_does_not_hold_the_store_up_and_is_made_once() {
     let away = Some(ServiceErrorKind::Unavailable);
     let place = Place::begun(|_| {}, |parts| *parts.away.lock().unwrap() = away);

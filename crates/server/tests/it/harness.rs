@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) away: Mutex<Option<ServiceErrorKind>>,
     /// Whether the next one that opens the store panics.
     pub(crate) panics: AtomicBool,
+    /// Whether the next one that watches the store panics.
+    pub(crate) watch_panics: AtomicBool,
     /// Whoever opens the store next is held, thread and all, until the other end of this is gone.
     pub(crate) opens: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     /// How often something was asked to stand in for the store, which it tries for ever.
@@ -84,6 +86,10 @@ impl Backend for Parts {
 
     // Nobody tells of changes: what is served at once is served because the service looked.
     fn watch(&self) -> BoxStream<'static, Generation> {
+        assert!(
+            !self.watch_panics.swap(false, Ordering::SeqCst),
+            "told to panic"
+        );
         futures_util::stream::pending().boxed()
     }
 
@@ -234,6 +240,7 @@ impl Place {
             source: Mutex::default(),
             away: Mutex::default(),
             panics: AtomicBool::new(false),
+            watch_panics: AtomicBool::new(false),
             opens: Mutex::default(),
             stood_in: AtomicUsize::new(0),
             hangs: Mutex::default(),
