@@ -110,11 +110,12 @@ impl Delimited {
             Finished::Read(snapshot) => Ok(*snapshot),
             Finished::NoHeader {
                 headers: Some(headers),
+                ..
             } => {
                 self.mapping.check(&headers, PLACE)?;
                 Err(self.mapping.no_faq(&headers, PLACE))
             }
-            Finished::NoHeader { headers: None } => Err(match self.options.header_row {
+            Finished::NoHeader { headers: None, .. } => Err(match self.options.header_row {
                 Some(row) => SourceError::new(
                     SourceErrorKind::Columns,
                     format!("row {row} holds no headers"),

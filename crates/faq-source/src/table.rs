@@ -132,6 +132,11 @@ impl TableReader {
             let fullest = self.waiting.iter().rev().max_by_key(|row| row.cells.len());
             return Ok(Finished::NoHeader {
                 headers: fullest.map(headers),
+                wide: self
+                    .waiting
+                    .iter()
+                    .filter(|row| row.cells.len() > 1)
+                    .count(),
             });
         }
         if let Some((column, row)) = self.beside {
@@ -149,7 +154,7 @@ impl TableReader {
         let place = self.shape.place.clone();
         match self.finish()? {
             Finished::Read(snapshot) => Ok(*snapshot),
-            Finished::NoHeader { headers } => {
+            Finished::NoHeader { headers, .. } => {
                 let headers = headers.unwrap_or_default();
                 let place = &place;
                 Err(Mapping::default().no_question(&headers, place))
@@ -373,6 +378,8 @@ pub(crate) enum Finished {
     /// No row has a question or an answer; the fullest of the first rows, where there is any row.
     NoHeader {
         headers: Option<Vec<String>>,
+        /// How many of the first rows have more than one cell: a title and remarks have one each.
+        wide: usize,
     },
 }
 

@@ -149,32 +149,49 @@ impl Workbook {
             .filter(|(_, visible)| *visible)
             .map(|(name, _)| name.as_str())
             .collect::<Vec<_>>();
-        let notices = notices_about(&sheets);
+        let notices = |read: &str| {
+            let mut notices = notices_about(&sheets);
+            if visible.len() > 1 {
+                let others = visible.iter().copied().filter(|other| *other != read);
+                notices.push(format!(
+                    "sheet {read:?} was read; not read: {} (choose one with --sheet NAME)",
+                    list(others)
+                ));
+            }
+            notices
+        };
+        // A data set needs a header and a row of at least two columns; a cover sheet has neither. Where the row of the
+        // header is given, no other was kept.
+        let needed = if self.options.header_row.is_some() {
+            1
+        } else {
+            2
+        };
         let mut first_with_rows = None;
+        let mut first_with_a_table = None;
         if let [_, _, ..] = visible[..] {
             for &name in &visible {
                 match self.sheet(&mut book, name, true, budget)? {
                     Finished::Read(mut snapshot) => {
-                        let others = visible.iter().copied().filter(|other| *other != name);
-                        snapshot.notices.extend(notices);
-                        snapshot.notices.push(format!(
-                            "sheet {name:?} was read; not read: {} (choose one with --sheet NAME)",
-                            list(others)
-                        ));
+                        snapshot.notices.extend(notices(name));
                         return Ok(*snapshot);
                     }
-                    Finished::NoHeader { headers } => {
+                    Finished::NoHeader { headers, wide } => {
                         if headers.is_some() && first_with_rows.is_none() {
                             first_with_rows = Some(name);
+                        }
+                        if self.options.data_set && wide >= needed {
+                            first_with_a_table = first_with_a_table.or(Some(name));
                         }
                     }
                 }
             }
         }
-        match first_with_rows.or(visible.first().copied()) {
+        let chosen = first_with_a_table.or(first_with_rows);
+        match chosen.or(visible.first().copied()) {
             Some(name) => {
                 let mut snapshot = self.settled(&mut book, name, budget)?;
-                snapshot.notices.extend(notices);
+                snapshot.notices.extend(notices(name));
                 Ok(snapshot)
             }
             None => Err(SourceError::new(
@@ -195,12 +212,13 @@ impl Workbook {
             Finished::Read(snapshot) => Ok(*snapshot),
             Finished::NoHeader {
                 headers: Some(headers),
+                ..
             } => {
                 let place = place(name);
                 self.mapping.check(&headers, &place)?;
                 Err(self.mapping.no_faq(&headers, &place))
             }
-            Finished::NoHeader { headers: None } => Err(match self.options.header_row {
+            Finished::NoHeader { headers: None, .. } => Err(match self.options.header_row {
                 Some(row) => SourceError::new(
                     SourceErrorKind::Columns,
                     format!("row {row} holds no headers {}", place(name)),

@@ -371,3 +371,36 @@ fn a_workbook_without_questions_is_a_data_set_when_that_is_asked_for() {
         ]
     );
 }
+
+#[test]
+fn a_cover_sheet_is_not_read_for_the_data_set_behind_it() {
+    let bytes = book(|book| {
+        let about = book.add_worksheet().set_name("О файле").unwrap();
+        rows(about, 0, &[&["Цены, 2020-2024"], &["Источник: статистика"]]);
+        let sheet = book.add_worksheet().set_name("Цены").unwrap();
+        rows(
+            sheet,
+            0,
+            &[&["год", "показатель"], &["2023", "CPI"], &["2024", "PPI"]],
+        );
+        let other = book.add_worksheet().set_name("Курсы").unwrap();
+        rows(other, 0, &[&["год", "курс"], &["2023", "3.2"]]);
+    });
+    let options = SourceOptions {
+        data_set: true,
+        ..SourceOptions::default()
+    };
+    let snapshot = read("f.xlsx", bytes.clone(), &options).unwrap();
+    assert_eq!(snapshot.rows.len(), 2);
+    assert_eq!(snapshot.rows[0].locator.sheet.as_deref(), Some("Цены"));
+    assert_eq!(
+        snapshot.notices,
+        ["sheet \"Цены\" was read; not read: О файле, Курсы (choose one with --sheet NAME)"]
+    );
+    let given = SourceOptions {
+        header_row: Some(1),
+        ..options
+    };
+    let snapshot = read("f.xlsx", bytes, &given).unwrap();
+    assert_eq!(snapshot.rows[0].locator.sheet.as_deref(), Some("Цены"));
+}
