@@ -168,9 +168,12 @@ impl Body {
             map,
             sheet,
             header_row,
+            chunk_size,
+            chunk_overlap,
+            chunk_by_tokens,
             embed_text,
             data_set,
-            ..
+            digest: _,
         } = &self.source;
         let named = if *data_set { "--input" } else { "--faq-path" };
         flag(named, &path.display().to_string());
@@ -181,6 +184,9 @@ impl Body {
             flag("--map", &format!("{field}={column}"));
         }
         let header_row = header_row.map(|row| row.to_string());
+        let chunk_size = chunk_size.map(|size| size.to_string());
+        let chunk_overlap = chunk_overlap.map(|overlap| overlap.to_string());
+        let chunk_by = chunk_by_tokens.then(|| "tokens".to_owned());
         let PolicyWords {
             allow_delete,
             only,
@@ -192,6 +198,9 @@ impl Body {
         for (name, value) in [
             ("--sheet", sheet),
             ("--header-row", &header_row),
+            ("--chunk-size", &chunk_size),
+            ("--chunk-overlap", &chunk_overlap),
+            ("--chunk-by", &chunk_by),
             ("--embed-text", embed_text),
             ("--category", category),
             ("--allow-delete", allow_delete),
