@@ -30,7 +30,8 @@ pub(crate) fn open(
     path: &Path,
     settings: &SourceSettings,
 ) -> Result<Option<Box<dyn FaqSource>>, Failure> {
-    if !are_documents(path) {
+    let table = is_said_to_be_a_table(settings);
+    if !are_documents(path, table) {
         return Ok(None);
     }
     for (flag, given) in [
@@ -123,7 +124,15 @@ pub(crate) fn extract() -> Result<(), Failure> {
     .map_err(|error| usage(format!("{COMMAND} is for smart-support itself: {error}")))
 }
 
-fn are_documents(path: &Path) -> bool {
+/// Whether somebody says how the columns are called, or that there are some.
+fn is_said_to_be_a_table(settings: &SourceSettings) -> bool {
+    settings.sheet.is_some()
+        || settings.header_row.is_some()
+        || !settings.map.is_empty()
+        || settings.data_set
+}
+
+fn are_documents(path: &Path, said_to_be_a_table: bool) -> bool {
     if path.is_dir() || is_pattern(path) {
         return true;
     }
@@ -131,7 +140,7 @@ fn are_documents(path: &Path) -> bool {
         return false;
     };
     match DocumentKind::of_name(name) {
-        Some(DocumentKind::Text) => !is_table(path),
+        Some(DocumentKind::Text) => !said_to_be_a_table && !is_table(path),
         Some(_) => true,
         // A workbook is a zip container too; only of PDF and HTML do the first bytes tell enough.
         None => {
@@ -141,10 +150,15 @@ fn are_documents(path: &Path) -> bool {
     }
 }
 
-/// Spreadsheet programs export tables under the extension `.txt`: one in which the columns of a FAQ are found is one.
+/// Spreadsheet programs export tables under the extension `.txt`: one with a question and an answer to it is one. A
+/// single column proves nothing, since "Text" and "Question" are headings of prose too.
 fn is_table(path: &Path) -> bool {
     let opened = faq_source::open(path, &SourceOptions::default());
-    opened.is_ok_and(|mut table| table.read(&SourceLimits::default()).is_ok())
+    let read = opened.and_then(|mut table| table.read(&SourceLimits::default()));
+    read.is_ok_and(|table| {
+        let mut rows = table.rows.iter();
+        rows.any(|row| !row.question.is_empty() && !row.answer.is_empty())
+    })
 }
 
 /// What is called a table is the readers' of tables, whose message says what it is instead.
