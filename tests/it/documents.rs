@@ -309,3 +309,64 @@ fn the_process_that_reads_documents_is_for_us_alone() {
             .contains("extract-document")
     );
 }
+
+#[test]
+fn a_text_file_is_a_table_where_it_is_said_so_or_shows_both_columns() {
+    let place = Place::hash();
+    // The first line is the name of a column too; what follows is prose all the same.
+    place.write(
+        "notes.txt",
+        "Текст\nПравила пользования картой.\nЛимит меняют в приложении.\n",
+    );
+    let sync = |file: &str, name: &str, flags: &[&str]| {
+        let args = ["sync", "--faq-path", file, "--collection", name];
+        place.run(&[&args[..], flags].concat())
+    };
+    let run = place.json(&["sync", "--faq-path", "notes.txt", "--collection", "notes"]);
+    assert_eq!(run["new"], 1, "one document: {run}");
+    place.write("named.txt", "Тема\tРешение\nКак?\tТак.\nГде?\tТут.\n");
+    let map = ["--map", "question=Тема", "--map", "answer=Решение"];
+    sync("named.txt", "named", &map).ok();
+    let rows = "select count(*) from embedding_records where collection = 'named'";
+    assert_eq!(place.scalar(rows), 2);
+    sync("named.txt", "other", &["--map", "question=Темы"])
+        .expect(2)
+        .says(&["no column \"Темы\"", "did you mean"]);
+    place.write("prices.txt", "год\tзначение\n2023\t1\n2024\t2\n");
+    let run = place.json(&["sync", "--input", "prices.txt", "--collection", "prices"]);
+    assert_eq!(run["new"], 2, "two rows of data: {run}");
+}
+
+#[test]
+fn the_command_for_a_stale_plan_cuts_documents_as_the_plan_did() {
+    let place = Place::hash();
+    place.write("rules.md", paragraphs(20).join("\n\n"));
+    place.migrate("rules.md", &[]);
+    let cut = "--chunk-size 200 --chunk-overlap 20 --chunk-by tokens";
+    let mut plan = vec!["sync", "--faq-path", "rules.md", "--plan-out", "plan.json"];
+    plan.extend(cut.split(' '));
+    place.json(&plan);
+    place.write("rules.md", paragraphs(21).join("\n\n"));
+    place.run(&["apply", "plan.json"]).expect(6).says(&[cut]);
+}
+
+#[test]
+fn a_finding_in_a_document_has_its_page() {
+    let place = Place::hash();
+    let page = |text: &str| vec![text.to_owned()];
+    let pages = [
+        page("Памятка держателя карты."),
+        page("Лимит <b>меняют</b> в приложении."),
+    ];
+    place.write("docs/guide.pdf", pdf("Памятка", &pages));
+    place
+        .run(&["lint", "docs", "--reject", "reject.csv"])
+        .expect(4)
+        .prints(&["guide.pdf, page 2  html"]);
+    let report = place.run(&["lint", "docs", "--json"]).expect(4).json();
+    let found = &report["findings"][0];
+    assert_eq!(found["page"], 2, "{report}");
+    assert_eq!(found["chunk"], 1, "{report}");
+    let rejected = std::fs::read_to_string(place.path("reject.csv")).unwrap();
+    assert!(rejected.contains(",,2,1,html,"), "{rejected}");
+}

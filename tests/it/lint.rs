@@ -107,9 +107,9 @@ fn the_reject_file_holds_the_rows_whole_and_harmless() {
     let mut rows = text.trim_start_matches('\u{feff}').lines();
     assert_eq!(
         rows.next(),
-        Some("sheet,row,findings,reasons,id,question,answer,category,subcategory,note")
+        Some("sheet,row,page,chunk,findings,reasons,id,question,answer,category,subcategory,note")
     );
-    assert!(text.contains(",4,duplicate-question,question: question and answer stand in row 2 too,a3,как закрыть вклад,В отделении.,Вклады,,twice\r\n"), "{text}");
+    assert!(text.contains(",4,,,duplicate-question,question: question and answer stand in row 2 too,a3,как закрыть вклад,В отделении.,Вклады,,twice\r\n"), "{text}");
     assert!(text.contains("'=Позвоните <b>нам</b>"), "{text}");
     assert_eq!(rows.count(), 10);
     #[cfg(unix)]

@@ -19,7 +19,7 @@ use sync_engine::{FailedRow, SyncMode, SyncReport};
 pub(crate) use eval::{Eval, Flips, Group, Miss};
 pub(crate) use import::{Import, Rollback};
 pub(crate) use index::{Indexes, Tried, Tuning};
-pub(crate) use lint::Lint;
+pub(crate) use lint::{Lint, chunk};
 pub(crate) use read_from::ReadFrom;
 pub(crate) use running::{IndexState, RunningService};
 pub(crate) use wire::{Hit, Model, Search, SearchMilliseconds, time};

@@ -86,10 +86,14 @@ fn embedded(recipe: &EmbedText, row: &SourceRow) -> String {
 
 /// `row 57  duplicate-id  the id "T-041" stands in row 12 already`, a line a finding; at the end, how many.
 fn print(output: Output, snapshot: &SourceSnapshot, findings: &[Finding]) {
-    let place = |finding: &Finding| match (finding.locator.row, &finding.id) {
-        (Some(row), _) => format!("row {row}"),
-        (None, Some(id)) => id.clone(),
-        (None, None) => "source".to_owned(),
+    let place = |finding: &Finding| {
+        let locator = &finding.locator;
+        match (locator.row, &finding.id, locator.page) {
+            (Some(row), ..) => format!("row {row}"),
+            (None, Some(id), Some(page)) => format!("{id}, page {page}"),
+            (None, Some(id), None) => id.clone(),
+            (None, None, _) => "source".to_owned(),
+        }
     };
     let width = findings
         .iter()

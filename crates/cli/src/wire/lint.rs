@@ -20,6 +20,9 @@ struct Line<'a> {
     kind: &'static str,
     sheet: Option<&'a str>,
     row: Option<u64>,
+    /// Of a document: the page, from 1, and the piece, from 0.
+    page: Option<u32>,
+    chunk: Option<u32>,
     column: Option<&'a str>,
     id: Option<&'a str>,
     message: &'a str,
@@ -31,6 +34,8 @@ impl<'a> Lint<'a> {
             kind: finding.kind.as_str(),
             sheet: finding.locator.sheet.as_deref(),
             row: finding.locator.row,
+            page: finding.locator.page,
+            chunk: chunk(snapshot, finding),
             column: finding.column.as_deref(),
             id: finding.id.as_deref(),
             message: &finding.message,
@@ -43,4 +48,10 @@ impl<'a> Lint<'a> {
             counts: counts.map(|(kind, count)| (kind.as_str(), count)).collect(),
         }
     }
+}
+
+/// Which piece of its document a finding is in; `None` for a row of a table, which is whole, and for what was not read.
+pub(crate) fn chunk(snapshot: &SourceSnapshot, finding: &Finding) -> Option<u32> {
+    let row = snapshot.rows.get(finding.row?)?;
+    (row.locator.row.is_none() || row.chunk > 0).then_some(row.chunk)
 }

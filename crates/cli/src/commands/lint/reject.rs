@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::exit::{ExitCode, Failure, usage};
 use crate::private_file;
+use crate::wire;
 
 /// A file that was named, and its form.
 pub(super) struct Target {
@@ -24,7 +25,7 @@ enum Form {
 }
 
 /// The columns before those of the source.
-const REASONS: [&str; 4] = ["sheet", "row", "findings", "reasons"];
+const REASONS: [&str; 6] = ["sheet", "row", "page", "chunk", "findings", "reasons"];
 const FIELDS: [&str; 5] = ["id", "question", "answer", "category", "subcategory"];
 
 /// What every reject file has, and hardly anything else.
@@ -161,6 +162,8 @@ fn whole(path: &Path) -> PathBuf {
 /// One row with all its findings.
 struct Rejected<'a> {
     findings: Vec<&'a Finding>,
+    /// Which piece of a document it is.
+    chunk: Option<u32>,
     /// Its content, where it could be read.
     row: Option<&'a SourceRow>,
 }
@@ -170,10 +173,12 @@ fn rows<'a>(snapshot: &'a SourceSnapshot, findings: &'a [Finding]) -> Vec<Reject
     let mut places: BTreeMap<_, usize> = BTreeMap::new();
     for finding in findings {
         // A row that was read is one place; of one that was not, its number is known, or nothing at all.
-        let place = (finding.row, finding.locator.row, &finding.id);
+        let locator = &finding.locator;
+        let place = (finding.row, locator.row, locator.page, &finding.id);
         let at = *places.entry(place).or_insert_with(|| {
             rejected.push(Rejected {
                 findings: Vec::new(),
+                chunk: wire::chunk(snapshot, finding),
                 row: finding.row.and_then(|at| snapshot.rows.get(at)),
             });
             rejected.len() - 1
@@ -200,6 +205,8 @@ impl Rejected<'_> {
         [
             finding.locator.sheet.clone().map(Value::from),
             finding.locator.row.map(Value::from),
+            finding.locator.page.map(Value::from),
+            self.chunk.map(Value::from),
             Some(self.joined(|finding| finding.kind.to_string(), ", ").into()),
             Some(self.joined(reason, "; ").into()),
         ]
