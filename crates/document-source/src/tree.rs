@@ -3,8 +3,8 @@
 mod walk;
 
 use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use faq_source::{
@@ -90,7 +90,8 @@ impl FaqSource for Documents {
         let (mut text, mut held, mut first) = (0, 0, None);
         for (id, path) in documents {
             let before = snapshot.rows.len();
-            let read = load(&path, options.limits.file_bytes)
+            let walked = !matches!(self.root, Root::File(_));
+            let read = load(&path, walked, options.limits.file_bytes)
                 .and_then(|bytes| rows::extract(&id, &bytes, &options, &*self.extraction));
             match read {
                 Ok((kind, extracted)) => {
@@ -167,13 +168,18 @@ fn unreadable(id: &str, error: &SourceError) -> RowIssue {
     }
 }
 
-/// A file's bytes, within the limit.
-fn load(path: &PathBuf, most: u64) -> Result<Vec<u8>, SourceError> {
+/// A file's bytes, within the limit. One that was found in a directory is opened as what it was found to be.
+fn load(path: &Path, walked: bool, most: u64) -> Result<Vec<u8>, SourceError> {
     let failed = |error: std::io::Error| {
         SourceError::new(SourceErrorKind::Unreadable, "the file does not open").with_source(error)
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
+    let file = if walked {
+        regular(path)
+    } else {
+        File::open(path)
+    };
+    let file = file.map_err(failed)?;
     if file.metadata().is_ok_and(|data| data.len() > most) {
         return Err(rows::too_large(most));
     }
@@ -184,6 +190,23 @@ fn load(path: &PathBuf, most: u64) -> Result<Vec<u8>, SourceError> {
         return Err(rows::too_large(most));
     }
     Ok(bytes)
+}
+
+/// Opens a regular file, and nothing that was put into its place since: no link out of the directory, and no pipe to
+/// wait at.
+fn regular(path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    let file = {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        File::from(open(path, flags, Mode::empty())?)
+    };
+    #[cfg(not(unix))]
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -222,3 +222,27 @@ fn a_name_that_steers_the_terminal_is_no_id() {
     let notices = snapshot.notices.join("\n");
     assert!(notices.contains(".csv 2"), "{notices}");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_took_the_place_of_a_file_since_it_was_found_is_not_read() {
+    let place = place();
+    let most = DocumentLimits::default().file_bytes;
+    let docs = place.path().join("docs");
+    let file = docs.join("a.txt");
+    assert!(super::load(&file, true, most).is_ok());
+    let link = docs.join("link.txt");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(super::load(&link, true, most).is_err());
+    assert!(
+        super::load(&link, false, most).is_ok(),
+        "a link that was named is followed"
+    );
+    let pipe = docs.join("pipe.txt");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    assert!(
+        super::load(&pipe, true, most).is_err(),
+        "nobody writes into it, and nobody waits for that"
+    );
+}
