@@ -322,7 +322,7 @@ fn a_text_file_is_a_table_where_it_is_said_so_or_shows_both_columns() {
         let args = ["sync", "--faq-path", file, "--collection", name];
         place.run(&[&args[..], flags].concat())
     };
-    let run = place.json(&["sync", "--faq-path", "notes.txt", "--collection", "notes"]);
+    let run = place.migrate("notes.txt", &["--collection", "notes"]);
     assert_eq!(run["new"], 1, "one document: {run}");
     place.write("named.txt", "Тема\tРешение\nКак?\tТак.\nГде?\tТут.\n");
     let map = ["--map", "question=Тема", "--map", "answer=Решение"];
