@@ -379,6 +379,7 @@ pub(crate) enum Finished {
     NoHeader {
         headers: Option<Vec<String>>,
         /// How many of the first rows have more than one cell: a title and remarks have one each.
+        #[allow(dead_code, reason = "only a workbook has sheets to choose from")]
         wide: usize,
     },
 }
