@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use integration_tests::http::{Answer, Connection, request};
 use retriever::{SearchIndex, SearchOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use storage_core::{Embedding, EmbeddingStore as _, Filter};
 use storage_sqlite::SqliteOptions;
@@ -84,7 +85,7 @@ impl Rows {
     }
 }
 
-/// A service that is asked, killed with this value.
+/// A service that is asked, ended with this value.
 struct Running {
     child: Child,
     address: SocketAddr,
@@ -94,9 +95,14 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        end(&mut self.child);
     }
+}
+
+/// Ends a process as one is asked to: workers would outlive a parent that is killed.
+fn end(child: &mut Child) {
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+    drop(child.wait());
 }
 
 impl Running {
@@ -157,7 +163,7 @@ impl Running {
                 bail!("{command:?} ended with {status}");
             }
             if started.elapsed() > Duration::from_secs(120) {
-                drop(child.kill());
+                end(&mut child);
                 bail!("{command:?} does not get ready");
             }
             std::thread::sleep(Duration::from_millis(2));
