@@ -327,7 +327,7 @@ fn a_text_file_is_a_table_where_it_is_said_so_or_shows_both_columns() {
     place.write("named.txt", "Тема\tРешение\nКак?\tТак.\nГде?\tТут.\n");
     let map = ["--map", "question=Тема", "--map", "answer=Решение"];
     sync("named.txt", "named", &map).ok();
-    let rows = "select count(*) from embedding_records where collection = 'named'";
+    let rows = "select count(*) from embedding_records join collections using (collection_id) where name = 'named'";
     assert_eq!(place.scalar(rows), 2);
     sync("named.txt", "other", &["--map", "question=Темы"])
         .expect(2)

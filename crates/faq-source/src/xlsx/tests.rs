@@ -395,7 +395,9 @@ fn a_cover_sheet_is_not_read_for_the_data_set_behind_it() {
     assert_eq!(snapshot.rows[0].locator.sheet.as_deref(), Some("Цены"));
     assert_eq!(
         snapshot.notices,
-        ["sheet \"Цены\" was read; not read: О файле, Курсы (choose one with --sheet NAME)"]
+        [
+            "sheet \"Цены\" was read; not read: \"О файле\", \"Курсы\" (choose one with --sheet NAME)"
+        ]
     );
     let given = SourceOptions {
         header_row: Some(1),
