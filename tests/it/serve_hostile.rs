@@ -41,14 +41,14 @@ fn drip(mut connection: Connection, bytes: &[u8]) -> (Duration, Vec<u8>) {
 fn a_client_that_drips_is_cut_off() {
     let place = place();
     let service = Service::start(&place, &[]);
-    let mut headers = b"POST /search HTTP/1.1\r\nHost: x\r\nX-Slow: ".to_vec();
+    let mut headers = b"POST /search HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".to_vec();
     headers.resize(4096, b'a');
     let body = vec![b' '; 4096];
     std::thread::scope(|scope| {
         let slow_headers = scope.spawn(|| drip(service.connect(), &headers));
         let slow_body = scope.spawn(|| {
             let mut connection = service.connect();
-            let head = "POST /search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            let head = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                         Content-Length: 4096\r\n\r\n";
             connection.say(head.as_bytes()).unwrap();
             drip(connection, &body)
@@ -81,7 +81,7 @@ fn a_body_that_says_it_is_too_large_is_not_read() {
     for length in ["2147483648", "1048577"] {
         let mut connection = service.connect();
         let head = format!(
-            "POST /search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
         let answer = connection.ask(head.as_bytes()).unwrap();
         assert_eq!(answer.problem(413), "too-large");
@@ -89,7 +89,7 @@ fn a_body_that_says_it_is_too_large_is_not_read() {
     // More digits than a number has is no request.
     let mut connection = service.connect();
     let head =
-        "POST /search HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n";
+        "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n";
     assert_eq!(connection.ask(head.as_bytes()).unwrap().status, 400);
     is_well(service);
 }
@@ -99,7 +99,7 @@ fn a_body_in_pieces_is_counted_while_it_comes() {
     let place = place();
     let service = Service::start(&place, &[]);
     let mut connection = service.connect();
-    let head = "POST /search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.say(head.as_bytes()).unwrap();
     let piece = [b"10000\r\n".as_slice(), &vec![b' '; 65_536], b"\r\n"].concat();
     for _ in 0..64 {
@@ -125,7 +125,7 @@ fn too_many_headers_and_too_long_ones_are_refused() {
     for headers in [many, long] {
         let mut connection = service.connect();
         // It need not listen to the end.
-        drop(connection.say(format!("GET /livez HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes()));
+        drop(connection.say(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes()));
         match connection.answer() {
             Ok(answer) => assert_eq!(answer.status, 431, "{}", answer.text()),
             Err(error) => assert!(!matches!(error.kind(), std::io::ErrorKind::TimedOut)),
@@ -133,7 +133,7 @@ fn too_many_headers_and_too_long_ones_are_refused() {
     }
     let mut connection = service.connect();
     let few: String = (0..50).map(|n| format!("X-{n}: y\r\n")).collect();
-    let answer = connection.ask(format!("GET /livez HTTP/1.1\r\nHost: x\r\n{few}\r\n").as_bytes());
+    let answer = connection.ask(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{few}\r\n").as_bytes());
     assert_eq!(answer.unwrap().status, 200);
     is_well(service);
 }
