@@ -88,8 +88,7 @@ fn a_body_that_says_it_is_too_large_is_not_read() {
     }
     // More digits than a number has is no request.
     let mut connection = service.connect();
-    let head =
-        "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n";
+    let head = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n";
     assert_eq!(connection.ask(head.as_bytes()).unwrap().status, 400);
     is_well(service);
 }
@@ -125,7 +124,10 @@ fn too_many_headers_and_too_long_ones_are_refused() {
     for headers in [many, long] {
         let mut connection = service.connect();
         // It need not listen to the end.
-        drop(connection.say(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes()));
+        drop(
+            connection
+                .say(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes()),
+        );
         match connection.answer() {
             Ok(answer) => assert_eq!(answer.status, 431, "{}", answer.text()),
             Err(error) => assert!(!matches!(error.kind(), std::io::ErrorKind::TimedOut)),
@@ -133,7 +135,8 @@ fn too_many_headers_and_too_long_ones_are_refused() {
     }
     let mut connection = service.connect();
     let few: String = (0..50).map(|n| format!("X-{n}: y\r\n")).collect();
-    let answer = connection.ask(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{few}\r\n").as_bytes());
+    let answer =
+        connection.ask(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{few}\r\n").as_bytes());
     assert_eq!(answer.unwrap().status, 200);
     is_well(service);
 }

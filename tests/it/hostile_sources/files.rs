@@ -36,7 +36,10 @@ fn directories_without_documents_and_devices_are_refused() {
     let range = Range::new();
     let directory = range.place.home("folder.csv");
     std::fs::create_dir(&directory).unwrap();
-    range.refuses(directory.to_str().unwrap(), &["no documents there", "pdf, docx, html"]);
+    range.refuses(
+        directory.to_str().unwrap(),
+        &["no documents there", "pdf, docx, html"],
+    );
     for (device, says) in [
         ("/dev/zero", "larger than 64 MiB"),
         ("/dev/full", "larger than 64 MiB"),
